@@ -1,0 +1,447 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Recorded socket calls (JSON Lines, interfaces.md) as what `Host.add_call` takes."""
+
+from __future__ import annotations
+
+import errno as errnos
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from .errors import InputError, at
+
+LEVELS = {"SOL_SOCKET": 1, "SOL_IP": 0, "IPPROTO_IP": 0, "SOL_TCP": 6, "IPPROTO_TCP": 6}
+OPTIONS = {
+    1: {
+        "SO_DEBUG": 1,
+        "SO_REUSEADDR": 2,
+        "SO_TYPE": 3,
+        "SO_ERROR": 4,
+        "SO_DONTROUTE": 5,
+        "SO_BROADCAST": 6,
+        "SO_SNDBUF": 7,
+        "SO_RCVBUF": 8,
+        "SO_KEEPALIVE": 9,
+        "SO_OOBINLINE": 10,
+        "SO_PRIORITY": 12,
+        "SO_LINGER": 13,
+        "SO_REUSEPORT": 15,
+        "SO_RCVLOWAT": 18,
+        "SO_SNDLOWAT": 19,
+        "SO_RCVTIMEO": 20,
+        "SO_SNDTIMEO": 21,
+        "SO_BINDTODEVICE": 25,
+        "SO_TIMESTAMP": 29,
+        "SO_ACCEPTCONN": 30,
+        "SO_SNDBUFFORCE": 32,
+        "SO_RCVBUFFORCE": 33,
+        "SO_TIMESTAMPNS": 35,
+        "SO_MARK": 36,
+        "SO_TIMESTAMPING": 37,
+        "SO_PROTOCOL": 38,
+        "SO_DOMAIN": 39,
+        "SO_BUSY_POLL": 46,
+        "SO_MAX_PACING_RATE": 47,
+        "SO_INCOMING_CPU": 49,
+        "SO_MEMINFO": 55,
+        "SO_ZEROCOPY": 60,
+        "SO_TXREHASH": 74,
+    },
+    6: {
+        "TCP_NODELAY": 1,
+        "TCP_MAXSEG": 2,
+        "TCP_CORK": 3,
+        "TCP_KEEPIDLE": 4,
+        "TCP_KEEPINTVL": 5,
+        "TCP_KEEPCNT": 6,
+        "TCP_SYNCNT": 7,
+        "TCP_LINGER2": 8,
+        "TCP_DEFER_ACCEPT": 9,
+        "TCP_WINDOW_CLAMP": 10,
+        "TCP_INFO": 11,
+        "TCP_QUICKACK": 12,
+        "TCP_CONGESTION": 13,
+        "TCP_MD5SIG": 14,
+        "TCP_THIN_LINEAR_TIMEOUTS": 16,
+        "TCP_THIN_DUPACK": 17,
+        "TCP_USER_TIMEOUT": 18,
+        "TCP_REPAIR": 19,
+        "TCP_FASTOPEN": 23,
+        "TCP_TIMESTAMP": 24,
+        "TCP_NOTSENT_LOWAT": 25,
+        "TCP_CC_INFO": 26,
+        "TCP_SAVE_SYN": 27,
+        "TCP_SAVED_SYN": 28,
+        "TCP_FASTOPEN_CONNECT": 30,
+        "TCP_ULP": 31,
+        "TCP_FASTOPEN_KEY": 33,
+        "TCP_FASTOPEN_NO_COOKIE": 34,
+        "TCP_ZEROCOPY_RECEIVE": 35,
+        "TCP_INQ": 36,
+        "TCP_TX_DELAY": 37,
+        "TCP_RTO_MAX_MS": 44,
+        "TCP_RTO_MIN_US": 45,
+        "TCP_DELACK_MAX_US": 46,
+    },
+    0: {
+        "IP_TOS": 1,
+        "IP_TTL": 2,
+        "IP_OPTIONS": 4,
+        "IP_MTU_DISCOVER": 10,
+        "IP_RECVERR": 11,
+        "IP_MTU": 14,
+        "IP_FREEBIND": 15,
+        "IP_TRANSPARENT": 19,
+        "IP_MINTTL": 21,
+        "IP_BIND_ADDRESS_NO_PORT": 24,
+        "IP_LOCAL_PORT_RANGE": 51,
+    },
+}
+MSG = {
+    "MSG_OOB": 0x1,
+    "MSG_PEEK": 0x2,
+    "MSG_DONTROUTE": 0x4,
+    "MSG_CTRUNC": 0x8,
+    "MSG_TRUNC": 0x20,
+    "MSG_DONTWAIT": 0x40,
+    "MSG_EOR": 0x80,
+    "MSG_WAITALL": 0x100,
+    "MSG_CONFIRM": 0x800,
+    "MSG_ERRQUEUE": 0x2000,
+    "MSG_NOSIGNAL": 0x4000,
+    "MSG_MORE": 0x8000,
+    "MSG_ZEROCOPY": 0x4000000,
+    "MSG_FASTOPEN": 0x20000000,
+}
+POLL = {
+    "IN": 0x1,
+    "PRI": 0x2,
+    "OUT": 0x4,
+    "ERR": 0x8,
+    "HUP": 0x10,
+    "NVAL": 0x20,
+    "RDNORM": 0x40,
+    "RDBAND": 0x80,
+    "WRNORM": 0x100,
+    "WRBAND": 0x200,
+    "RDHUP": 0x2000,
+}
+HOW = {"SHUT_RD": 0, "SHUT_WR": 1, "SHUT_RDWR": 2, "RD": 0, "WR": 1, "RDWR": 2}
+WITHOUT_SOCKET = {"socket"}
+BIG = 1 << 62
+
+
+@dataclass
+class Call:
+    """One call for `Host.add_call`; `op` is a name of its OPS. Times ns since the epoch."""
+
+    t0: int
+    t1: int
+    thread: int
+    slot: int
+    op: str
+    a: tuple[int, int, int, int] = (0, 0, 0, 0)
+    s: str = ""
+    ret: int | None = None
+    errno: int | None = None
+    line: int = 0
+
+
+@dataclass
+class Calls:
+    """All calls of a replay. `inferred` calls come from the capture, and data is then read as it arrives."""
+
+    path: str
+    items: list[Call] = field(default_factory=list)
+    names: dict[str, int] = field(default_factory=dict)
+    bound: list[tuple[str, int]] = field(default_factory=list)
+    connected: list[tuple[str, int]] = field(default_factory=list)
+    inferred: bool = False
+    not_read: list[int] = field(default_factory=list)  # slots that read by calls although the rest reads as it arrives
+    warnings: list[str] = field(default_factory=list)
+
+
+class Line:
+    """One line's object, with checked access."""
+
+    def __init__(self, data: dict[str, Any], path: str, number: int) -> None:
+        self.data = data
+        self.path = path
+        self.number = number
+        args = data.get("args", {})
+        if not isinstance(args, dict):
+            raise self.bad("args", "an object", args)
+        self.args = args
+
+    def error(self, text: str) -> InputError:
+        return at(self.path, f"line {self.number}: {text}")
+
+    def bad(self, key: str, expected: str, found: Any) -> InputError:
+        shown = json.dumps(found)
+        return self.error(f"{key}: expected {expected}, found {shown if len(shown) <= 60 else shown[:57] + '...'}")
+
+    def number_of(self, source: dict[str, Any], key: str, default: int | None = None, low: int = -BIG) -> int:
+        value = source.get(key, default)
+        if isinstance(value, bool):
+            value = int(value)
+        if not isinstance(value, int) or not low <= value < BIG:
+            raise self.bad(key, "a whole number" if low < 0 else f"a whole number of {low} or more", value)
+        return value
+
+    def arg(self, key: str, default: int | None = None, low: int = -BIG) -> int:
+        return self.number_of(self.args, key, default, low)
+
+    def word(self, key: str, table: dict[str, int]) -> int:
+        value = self.args.get(key)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        if not isinstance(value, str) or value not in table:
+            raise self.bad(key, f"one of {', '.join(list(table)[:4])}, ...", value)
+        return table[value]
+
+    def bits(self, key: str, table: dict[str, int], prefix: str = "") -> int:
+        """A set of flags: a list of names, names joined by `|`, or a number."""
+        value = self.args.get(key, [])
+        if isinstance(value, int):
+            return value
+        names = value.replace("|", " ").split() if isinstance(value, str) else value
+        if not isinstance(names, list):
+            raise self.bad(key, "a list of flags", value)
+        out = 0
+        for name in names:
+            short = name.removeprefix(prefix) if isinstance(name, str) else name
+            if not isinstance(short, str) or short not in table:
+                raise self.bad(key, f"flags such as {next(iter(table))}", name)
+            out |= table[short]
+        return out
+
+    def address(self) -> str:
+        value = self.args.get("addr", "")
+        if not isinstance(value, str):
+            raise self.bad("addr", "an address", value)
+        if ":" in value:
+            raise self.error("IPv6 is not supported yet")
+        return value
+
+
+def read(path: str) -> Calls:
+    """Reads a file of calls. InputError names the line that is wrong."""
+    try:
+        with open(path, encoding="utf-8") as f:
+            return parse(f, path)
+    except OSError as e:
+        raise at(path, e.strerror or str(e)) from None
+    except UnicodeDecodeError:
+        raise at(path, "expected JSON Lines in UTF-8") from None
+
+
+def parse(lines: Iterable[str], path: str) -> Calls:
+    """The calls of the given lines, in order of `t0`."""
+    calls = Calls(path)
+    for line in objects(lines, path):
+        calls.items.append(one(line, calls))
+    if any(a.t0 > b.t0 for a, b in zip(calls.items, calls.items[1:], strict=False)):
+        calls.warnings.append(f"{path}: the calls are not in order of t0; sorted")
+        calls.items.sort(key=lambda c: c.t0)
+    return calls
+
+
+def objects(lines: Iterable[str], path: str) -> Iterator[Line]:
+    """Each line that is not empty, as an object."""
+    for number, raw in enumerate(lines, 1):
+        if not raw.strip():
+            continue
+        try:
+            data = json.loads(raw)
+        except (json.JSONDecodeError, RecursionError) as e:
+            raise at(path, f"line {number}: expected JSON: {getattr(e, 'msg', 'nested too deeply')}") from None
+        if not isinstance(data, dict):
+            raise at(path, f"line {number}: expected a JSON object")
+        yield Line(data, path, number)
+
+
+def one(line: Line, calls: Calls) -> Call:
+    """One call, checked."""
+    name = line.data.get("call")
+    build = BUILD.get(name) if isinstance(name, str) else None
+    if build is None:
+        raise line.bad("call", f"one of {', '.join(BUILD)}", name)
+    t0 = line.number_of(line.data, "t0", low=0)
+    t1 = -1 if line.data.get("t1") is None else line.number_of(line.data, "t1", low=0)
+    if 0 <= t1 < t0:
+        raise line.error(f"expected t1 at or after t0, found t0 {t0} and t1 {t1}")
+    sock = line.data.get("sock")
+    if not isinstance(sock, str):
+        raise line.bad("sock", "a socket's name", sock)
+    if name in WITHOUT_SOCKET:
+        slot = calls.names.setdefault(sock, len(calls.names))
+    elif sock in calls.names:
+        slot = calls.names[sock]
+    else:
+        raise line.error(f"{name}: socket {sock!r} was never opened")
+    call = Call(
+        t0,
+        t1,
+        line.number_of(line.data, "thread", 0),
+        slot,
+        str(name),
+        ret=result(line),
+        errno=error_number(line),
+        line=line.number,
+    )
+    build(call, line, calls)
+    return call
+
+
+def result(line: Line) -> int | None:
+    return None if line.data.get("ret") is None else line.number_of(line.data, "ret")
+
+
+def error_number(line: Line) -> int | None:
+    """The errno as a positive number."""
+    value = line.data.get("errno")
+    if value is None:
+        return None
+    if isinstance(value, str) and hasattr(errnos, value):
+        return int(getattr(errnos, value))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return abs(value)
+    raise line.bad("errno", "an error's name", value)
+
+
+def port(line: Line) -> int:
+    value = line.arg("port", 0)
+    if not 0 <= value <= 65535:
+        raise line.bad("port", "0 to 65535", value)
+    return value
+
+
+def build_socket(call: Call, line: Line, calls: Calls) -> None:
+    family = line.args.get("family", "AF_INET")
+    if family == "AF_INET6":
+        raise line.error("IPv6 is not supported yet")
+    if family not in ("AF_INET", 2) or line.args.get("type", "SOCK_STREAM") not in ("SOCK_STREAM", 1):
+        raise line.error(f"socket: expected AF_INET and SOCK_STREAM, found {family} and {line.args.get('type')}")
+    call.a = (line.arg("nonblock", 0), 0, 0, 0)
+
+
+def build_bind(call: Call, line: Line, calls: Calls) -> None:
+    call.s, call.a = line.address(), (port(line), 0, 0, 0)
+    calls.bound.append((call.s, call.a[0]))
+
+
+def build_listen(call: Call, line: Line, calls: Calls) -> None:
+    call.a = (line.arg("backlog", 4096), 0, 0, 0)
+
+
+def build_accept(call: Call, line: Line, calls: Calls) -> None:
+    new = line.args.get("new")
+    if new is None and call.errno:  # an accept that failed made no socket
+        new = f"?{line.number}"
+    if not isinstance(new, str):
+        raise line.bad("new", "the new socket's name", new)
+    call.a = (calls.names.setdefault(new, len(calls.names)), line.arg("peer_port", 0), 0, 0)
+
+
+def build_connect(call: Call, line: Line, calls: Calls) -> None:
+    call.s, call.a = line.address(), (port(line), 0, 0, 0)
+    calls.connected.append((call.s, call.a[0]))
+
+
+def build_send(call: Call, line: Line, calls: Calls) -> None:
+    call.a = (line.arg("len", low=0), line.bits("flags", MSG), 0, 0)
+
+
+def build_sendto(call: Call, line: Line, calls: Calls) -> None:
+    call.s = line.address()
+    call.a = (line.arg("len", low=0), line.bits("flags", MSG), port(line), 0)
+    if not call.s and calls.connected:
+        call.s, call.a = calls.connected[-1][0], (*call.a[:2], calls.connected[-1][1], 0)
+    if call.s:
+        calls.connected.append((call.s, call.a[2]))
+
+
+def build_shutdown(call: Call, line: Line, calls: Calls) -> None:
+    call.a = (line.word("how", HOW), 0, 0, 0)
+
+
+def build_close(call: Call, line: Line, calls: Calls) -> None:
+    pass
+
+
+def build_poll(call: Call, line: Line, calls: Calls) -> None:
+    call.a = (line.bits("events", POLL, "POLL"), line.arg("timeout_ms", -1), 0, 0)
+
+
+def level_and_option(line: Line) -> tuple[int, int]:
+    level = line.word("level", LEVELS)
+    return level, line.word("name" if "name" in line.args else "optname", OPTIONS.get(level, {}))
+
+
+def build_getsockopt(call: Call, line: Line, calls: Calls) -> None:
+    level, name = level_and_option(line)
+    if (level, name) == (6, 11):
+        call.op = "tcp_info"
+    call.a = (level, name, 0, 0)
+
+
+def build_setsockopt(call: Call, line: Line, calls: Calls) -> None:
+    level, name = level_and_option(line)
+    value = line.args.get("value")
+    if "value_us" in line.args:
+        call.a = (level, name, line.arg("value_us", low=0), 0)
+    elif isinstance(value, list):
+        if len(value) != 2 or not all(isinstance(v, int) for v in value):
+            raise line.bad("value", "two numbers", value)
+        call.a = (level, name, int(value[0]), int(value[1]))
+    elif isinstance(value, str):
+        call.a, call.s = (level, name, 0, 0), value
+    else:
+        call.a = (level, name, line.arg("value"), 0)
+
+
+def build_fcntl(call: Call, line: Line, calls: Calls) -> None:
+    call.a = (line.arg("O_NONBLOCK"), 0, 0, 0)
+
+
+BUILD = {
+    "socket": build_socket,
+    "bind": build_bind,
+    "listen": build_listen,
+    "accept": build_accept,
+    "connect": build_connect,
+    "send": build_send,
+    "recv": build_send,
+    "shutdown": build_shutdown,
+    "close": build_close,
+    "poll": build_poll,
+    "setsockopt": build_setsockopt,
+    "getsockopt": build_getsockopt,
+    "fcntl": build_fcntl,
+    "sendto": build_sendto,
+}
+
+
+def check_fit(calls: Calls, locals_: set[str], remotes: set[str], first: int, last: int) -> None:
+    """InputError when the calls cannot be of the host that the capture shows; warnings where only some do not fit.
+
+    first, last: times of the capture's first and last packet (ns).
+    """
+    if not calls.items:
+        calls.warnings.append(f"{calls.path}: no calls in it")
+        return
+    begin, end = calls.items[0].t0, max(max(c.t0, c.t1) for c in calls.items)
+    if begin > last or end < first:
+        gap = (begin - last if begin > last else first - end) / 1e9
+        when = "after" if begin > last else "before"
+        raise at(calls.path, f"the calls do not fit the capture: all are {when} it, by {gap:.3f} s")
+    strange = [a for a, _ in calls.bound if a not in locals_ and a not in ("", "0.0.0.0")]
+    strange_peers = [a for a, _ in calls.connected if a not in remotes and a not in locals_]
+    known = len(calls.bound) + len(calls.connected) - len(strange) - len(strange_peers)
+    for address, what in [(a, "bound to") for a in strange] + [(a, "connected to") for a in strange_peers]:
+        text = f"{calls.path}: the calls do not fit the capture: {what} {address}, which does not occur in it"
+        if not known:
+            raise InputError(text)
+        if text not in calls.warnings:
+            calls.warnings.append(text)

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The command. Each subcommand is a function that adds its parser, with the function that runs it as `run`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from . import __version__, compare, output, report
+from .errors import InputError
+from .replay import Result, replay
+
+EPILOG = """exit status: 0 all that was emitted agrees with the capture, 1 it differs, 2 usage or unreadable input"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports bad usage in one line."""
+
+    def error(self, message: str) -> Any:
+        self.exit(2, f"kpath: {message} (see {self.prog} --help)\n")
+
+
+def replay_parser(commands: Any) -> None:
+    """`kpath replay`."""
+    p = commands.add_parser(
+        "replay",
+        help="replay captures, compare, report",
+        epilog=EPILOG,
+        description="Be the host that took part in a capture, and compare what it sends.",
+    )
+    p.add_argument("captures", nargs="+", metavar="CAPTURE", help="pcap or pcapng")
+    p.add_argument("--local", action="append", default=[], metavar="ADDR[:PORT]", help="the side to be; repeatable")
+    p.add_argument("--host", metavar="FILE", help="what is known of the host (JSON)")
+    p.add_argument(
+        "--sysctl",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="over --host; repeatable; `net.` may be left out",
+    )
+    p.add_argument("--syscalls", metavar="FILE", help="the local socket calls (JSON Lines); without it, inferred")
+    p.add_argument(
+        "-w", "--write", metavar="FILE", help="emitted segments; pcap (ns) or pcapng by suffix; - for stdout"
+    )
+    p.add_argument("--state", metavar="FILE", help="probe records; .jsonl, .csv or .parquet; - for stdout")
+    p.add_argument("--json", action="store_true", help="the comparison as one JSON object on stdout")
+    volume = p.add_mutually_exclusive_group()
+    volume.add_argument("-q", "--quiet", action="store_true", help="one line of report, no warnings")
+    volume.add_argument("-v", "--verbose", action="store_true", help="every connection, and the counters")
+    p.set_defaults(run=run_replay)
+
+
+#: later commands are added here
+COMMANDS: tuple[Callable[[Any], None], ...] = (replay_parser,)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    p = Parser(prog="kpath", description="Linux's TCP path as a library: replays captures through it.", epilog=EPILOG)
+    p.add_argument("--version", action="version", version=f"kpath {__version__}")
+    commands = p.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
+    for add in COMMANDS:
+        add(commands)
+    return p
+
+
+def warn(text: str) -> None:
+    """One line on stderr."""
+    print("kpath: " + " ".join(text.split()), file=sys.stderr)
+
+
+def run_replay(args: argparse.Namespace) -> int:
+    """Replays each capture; the exit status is the worst one's."""
+    output.check_names(args.write, args.state)
+    if len(args.captures) > 1 and (args.write or args.state):
+        raise InputError("--write and --state take one capture at a time")
+    if args.json and "-" in (args.write, args.state):
+        raise InputError("only one of --json, --write - and --state - can go to stdout")
+    worst = 0
+    summaries = []
+    for path in args.captures:
+        try:
+            status, summary = one(path, args)
+        except InputError as e:
+            if len(args.captures) == 1:
+                raise
+            warn(str(e))
+            status, summary = 2, {"capture": path, "error": str(e)}
+        worst = max(worst, status)
+        summaries.append(summary)
+    if args.json:
+        output.write_json(summaries[0] if len(summaries) == 1 else {"captures": summaries})
+    return worst
+
+
+def one(path: str, args: argparse.Namespace) -> tuple[int, dict[str, Any]]:
+    """Replays one capture, writes its files and report; returns its status and the JSON object."""
+    result = replay(
+        path,
+        local=args.local,
+        host=args.host,
+        sysctls=args.sysctl,
+        syscalls=args.syscalls,
+        probes=bool(args.state) or not (args.quiet and args.json),
+        progress=progress(args),
+    )
+    try:
+        if args.write:
+            output.write_segments(result, args.write)
+        if args.state:
+            output.write_state(result, args.state)
+        summary = compare.summary(result)
+        warnings(result, args)
+        if not args.json:
+            stream = sys.stderr if "-" in (args.write, args.state) else sys.stdout
+            report.write(summary, stream, 1 if args.verbose else -1 if args.quiet else 0)
+        return result.status, summary
+    finally:
+        result.close()
+
+
+def warnings(result: Result, args: argparse.Namespace) -> None:
+    """Warnings go to stderr; -q leaves only that the capture was cut."""
+    for text in result.warnings:
+        if not args.quiet or (result.capture.cut and text in result.capture.warnings[:1]):
+            warn(text)
+
+
+def progress(args: argparse.Namespace) -> Callable[[float], None] | None:
+    """A line that is written over, on a terminal only."""
+    if args.quiet or not sys.stderr.isatty():
+        return None
+
+    def show(share: float) -> None:
+        sys.stderr.write(f"\r\x1b[Kreplaying {share * 100:3.0f} %" if share < 1 else "\r\x1b[K")
+        sys.stderr.flush()
+
+    return show
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    try:
+        args = parser().parse_args(argv)
+        status = int(args.run(args))
+        sys.stdout.flush()
+        return status
+    except InputError as e:
+        warn(str(e))
+    except MemoryError:
+        warn("out of memory")
+    except KeyboardInterrupt:
+        warn("interrupted")
+    except BrokenPipeError:
+        # whoever reads stdout has gone; the interpreter must not complain about it at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as e:
+        warn(f"{e.filename or 'output'}: {e.strerror or e}")
+    return 2

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the SYN and SYN-ACK of the local side tell of its host: used where there is no host file, and for the pins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .hostfile import HostSpec
+from .segments import Table
+
+MS = 1_000_000
+WHERE = "the capture"
+#: of a 6.18 host with 4 GiB: window scale 7, and an initial window of 64240 with an MSS of 1460
+DEFAULT_WSCALE = 7
+ECE, CWR = 0x40, 0x80
+#: a segment is stamped this much before it is captured, roughly (ns)
+STAMP_LEAD = 5_000
+
+
+def first_syns(table: Table) -> list[tuple[dict[str, Any], dict[str, Any], dict[str, Any] | None]]:
+    """(connection, the SYN or SYN-ACK sent, the one that arrived or None) of each connection begun in the capture."""
+    out = []
+    for c in range(table.nconn):
+        conn = table.connection(c)
+        if conn["syn_out"] >= 0 and not conn["skip"]:
+            out.append((conn, table.row(conn["syn_out"]), table.row(conn["syn_in"]) if conn["syn_in"] >= 0 else None))
+    return out
+
+
+def from_capture(table: Table, spec: HostSpec) -> HostSpec:
+    """Adds to `spec` what the capture tells. Only a SYN of our own tells all; a SYN-ACK answers what was offered."""
+    syns = first_syns(table)
+    if not syns:
+        return spec
+    _, sent, arrived = next((s for s in syns if not s[0]["synack_out"]), syns[0])
+    offered = sent if not sent["flags"] & 0x10 else arrived
+    if sent["mss"]:
+        spec.device.setdefault("mtu", sent["mss"] + 40)
+    found: dict[str, str] = {}
+    if offered is not None:
+        options(sent, offered, found)
+    window(sent, found)
+    if sent["ttl"] != 64:
+        found["net.ipv4.ip_default_ttl"] = str(sent["ttl"])
+    spec.sysctls += [(WHERE, name, value) for name, value in found.items()]
+    return spec
+
+
+def options(sent: dict[str, Any], offered: dict[str, Any], found: dict[str, str]) -> None:
+    """Options that were offered and not taken are switched off on this side."""
+    if offered["sackok"] or sent is offered:
+        found["net.ipv4.tcp_sack"] = str(int(sent["sackok"]))
+    if offered["tsval"] is not None or sent is offered:
+        found["net.ipv4.tcp_timestamps"] = str(int(sent["tsval"] is not None))
+    if offered["wscale"] is not None or sent is offered:
+        found["net.ipv4.tcp_window_scaling"] = str(int(sent["wscale"] is not None))
+    asked = offered["flags"] & (ECE | CWR) == ECE | CWR
+    if sent is offered:
+        found["net.ipv4.tcp_ecn"] = "1" if asked else "2"
+    elif asked:
+        found["net.ipv4.tcp_ecn"] = "2" if sent["flags"] & ECE else "0"
+
+
+def window(sent: dict[str, Any], found: dict[str, str]) -> None:
+    """The receive buffer limits, from the window scale and the first window."""
+    scale, mss, win = sent["wscale"], sent["mss"] or 536, sent["win"]
+    usual = min(65535, 65536) // mss * mss
+    middle, most = 131072, 33554432 if scale is None else 0
+    if scale is not None:
+        most = 6291456 if scale == DEFAULT_WSCALE else 1 << (15 + scale)
+        if scale < DEFAULT_WSCALE:
+            found["net.core.rmem_max"] = str(most)
+    if win not in (usual, 65535) and win < 65535:
+        middle = 2 * win
+    if middle != 131072 or scale not in (None, DEFAULT_WSCALE):
+        found["net.ipv4.tcp_rmem"] = f"4096 {middle} {max(most, middle)}"
+
+
+def clock_from_capture(table: Table) -> dict[str, int] | None:
+    """A clock whose ms ticks lie where TSval changes in the capture; the jiffies' phase cannot be seen."""
+    phase = table.clock_phase()
+    if phase is None or not len(table):
+        return None
+    start = int(table.row(0)["t"])
+    zero = start - 1_000_000 * MS
+    return {"mono_to_real_ns": zero - zero % MS + phase, "tick_ns": 4 * MS, "jiffies_minus_mono_ticks": 4294892296}
+
+
+def pins(table: Table, clock: dict[str, int] | None) -> list[tuple[str, int, str, int, int, int | None, bool]]:
+    """Arguments of `Host.pin`, in order of the connections: the numbers that the host drew at random."""
+    out = []
+    zero = clock.get("mono_to_real_ns") if clock else None
+    for conn, sent, arrived in first_syns(table):
+        tsoff = None
+        if sent["tsval"] is not None and zero is not None:
+            # a SYN-ACK is emitted when its SYN has arrived, so that is when its clock is read
+            t = arrived["t"] + STAMP_LEAD if conn["synack_out"] and arrived is not None else sent["t"] - STAMP_LEAD
+            if conn["synack_out"] and sent["t"] - t > MS:  # a late answer: a retransmitted SYN, or cookies
+                t = sent["t"] - STAMP_LEAD
+            tsoff = (sent["tsval"] - (t - zero) // MS) & 0xFFFFFFFF
+        out.append(
+            (conn["laddr"], conn["lport"], conn["raddr"], conn["rport"], conn["isn_out"], tsoff, conn["synack_out"])
+        )
+    return out

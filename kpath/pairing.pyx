@@ -1,0 +1,401 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Pairs the emitted segments with those that the host really sent, and names differences by field.
+
+Segments pair in order within a connection. While they agree this is one pass; after a difference the two sequences are
+aligned again as `diff` does it (Myers, "An O(ND) Difference Algorithm and its Variations", 1986), in bounded
+steps, so that the cost stays linear in the number of segments however much differs.
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
+
+from .segments cimport ACK, SENT, SYN, URG, Seg, Table
+
+FIELDS = ("missing", "extra", "flags", "seq", "ack", "length", "window", "urg", "ecn", "options", "tsval")
+
+cdef enum:
+    MISSING = 0
+    EXTRA = 1
+    F_FLAGS = 2
+    F_SEQ = 3
+    F_ACK = 4
+    F_LEN = 5
+    F_WIN = 6
+    F_URG = 7
+    F_ECN = 8
+    F_OPT = 9
+    F_TSVAL = 10
+
+cdef enum:
+    MOST = 192       # edits in one step; more than this is cut where the step came furthest
+    SNAKE = 32       # so many alike in a row end a step: aligned again
+    ANCHOR = 8       # so many alike in a row are taken as a sure place further on
+
+
+cdef inline uint64_t mix(uint64_t h, uint64_t v) noexcept nogil:
+    h = (h ^ v) * <uint64_t>0x9E3779B97F4A7C15
+    return h ^ (h >> 29)
+
+
+cdef inline uint64_t shape_key(const Seg *s) noexcept nogil:
+    return mix(mix(1, (<uint64_t>s.seq << 32) | s.len), s.flags)
+
+
+cdef inline uint64_t exact_key(const Seg *s) noexcept nogil:
+    cdef uint64_t h = mix(mix(2, (<uint64_t>s.seq << 32) | s.len), s.flags)
+    h = mix(h, (<uint64_t>(s.ack if s.flags & ACK else 0) << 32) | s.win)
+    h = mix(h, (<uint64_t>(s.urg if s.flags & URG else 0) << 8) | s.ecn)
+    return mix(h, s.opts)
+
+
+cdef inline uint32_t differing(const Seg *a, const Seg *b, int64_t tolerance) noexcept nogil:
+    """Bits of the fields that differ."""
+    cdef uint32_t bits = 0
+    cdef int64_t d
+    bits |= <uint32_t>(a.flags != b.flags) << F_FLAGS
+    bits |= <uint32_t>(a.seq != b.seq) << F_SEQ
+    bits |= <uint32_t>((a.ack if a.flags & ACK else 0) != (b.ack if b.flags & ACK else 0)) << F_ACK
+    bits |= <uint32_t>(a.len != b.len) << F_LEN
+    bits |= <uint32_t>(a.win != b.win) << F_WIN
+    bits |= <uint32_t>((a.urg if a.flags & URG else 0) != (b.urg if b.flags & URG else 0)) << F_URG
+    bits |= <uint32_t>(a.ecn != b.ecn) << F_ECN
+    bits |= <uint32_t>(a.opts != b.opts or a.ts != b.ts) << F_OPT
+    if a.ts and b.ts:
+        d = <int64_t><int32_t>(a.tsval - b.tsval)
+        bits |= <uint32_t>(d > tolerance or -d > tolerance) << F_TSVAL
+    return bits
+
+
+cdef inline int origin(const int32_t *above, Py_ssize_t k, Py_ssize_t d, Py_ssize_t n, Py_ssize_t m,
+                       Py_ssize_t *x) noexcept nogil:
+    """How row d reaches diagonal k: 1 a captured segment is missing, 2 an emitted one is extra, 0 not at all; x there."""
+    cdef Py_ssize_t extra = above[k + 1] if k + 1 <= d - 1 else -1
+    cdef Py_ssize_t missing = above[k - 1] + 1 if k - 1 >= -(d - 1) and above[k - 1] >= 0 else -1
+    if extra >= 0 and extra - k > m:
+        extra = -1
+    if missing > n or (missing >= 0 and missing - k < 0):
+        missing = -1
+    if missing > extra:
+        x[0] = missing
+        return 1
+    x[0] = extra
+    return 2 if extra >= 0 else 0
+
+
+cdef int step(Steps *w, const uint64_t *a, Py_ssize_t n, const uint64_t *b, Py_ssize_t m) noexcept nogil:
+    """Aligns the heads of a and b, which begin with a difference, and leaves the way in w.
+
+    Returns whether they are aligned again behind it; else it led as far as MOST edits go.
+    """
+    cdef Py_ssize_t d, k, x, y, begin, far
+    cdef int32_t *row
+    w.trace[0] = 0
+    w.x = w.k = w.d = 0
+    for d in range(1, MOST + 1):
+        row = w.trace + d * d + d              # row d begins at d*d; its middle is diagonal 0
+        far = -1
+        for k in range(-d, d + 1, 2):
+            if origin(w.trace + (d - 1) * (d - 1) + (d - 1), k, d, n, m, &x) == 0:
+                row[k] = -1
+                continue
+            y = x - k
+            begin = x
+            while x < n and y < m and a[x] == b[y]:
+                x += 1
+                y += 1
+            row[k] = <int32_t>x
+            if x - begin >= SNAKE or (x == n and y == m):
+                w.x, w.k, w.d = x, k, d
+                return True
+            if x + y > far:
+                far = x + y
+                w.x, w.k, w.d = x, k, d
+    return False
+
+
+cdef void walk_back(Steps *w, Py_ssize_t n, Py_ssize_t m, int64_t *mate, int64_t shift) noexcept nogil:
+    """Notes the pairs of the way in w: mate[x] = shift + y."""
+    cdef int how
+    cdef Py_ssize_t start = 0, x = w.x, k = w.k, d = w.d
+    while d > 0:
+        how = origin(w.trace + (d - 1) * (d - 1) + (d - 1), k, d, n, m, &start)
+        while x > start:
+            x -= 1
+            mate[x] = shift + x - k
+        if how == 1:
+            x -= 1
+            k -= 1
+        else:
+            k += 1
+        d -= 1
+
+
+cdef struct Finder:             # where the keys of b occur
+    int64_t *head               # hash of the key -> first index not passed yet, -1
+    int64_t *next               # index -> next one of the same hash
+    uint64_t mask
+    int64_t i                   # the last find
+    int64_t j
+    bint nothing                # there is none to be found any more
+
+
+cdef bint build(Finder *f, const uint64_t *b, Py_ssize_t m) noexcept nogil:
+    cdef Py_ssize_t size = 16, j
+    cdef uint64_t h
+    while size < 2 * m:
+        size *= 2
+    f.mask = <uint64_t>size - 1
+    f.head = <int64_t *>malloc(size * sizeof(int64_t))
+    f.next = <int64_t *>malloc(m * sizeof(int64_t))
+    if f.head == NULL or f.next == NULL:
+        return False
+    for j in range(size):
+        f.head[j] = -1
+    for j in range(m - 1, -1, -1):
+        h = b[j] & f.mask
+        f.next[j] = f.head[h]
+        f.head[h] = j
+    return True
+
+
+cdef bint find(Finder *f, const uint64_t *a, Py_ssize_t n, Py_ssize_t i, const uint64_t *b, Py_ssize_t m,
+               Py_ssize_t j) noexcept nogil:
+    """The nearest place at or behind (i, j) from which ANCHOR segments are alike; kept until it is passed."""
+    cdef Py_ssize_t x, y, r
+    cdef int64_t best = -1
+    cdef uint64_t h
+    if f.nothing:
+        return False
+    if f.i >= i and f.j >= j:
+        return True
+    if f.head == NULL and not build(f, b, m):
+        f.nothing = True                       # out of memory: the alignment is worse, not wrong
+        return False
+    x = i
+    while x < n and (best < 0 or x - i < best):
+        h = a[x] & f.mask
+        while f.head[h] >= 0 and f.head[h] < j:
+            f.head[h] = f.next[f.head[h]]
+        y = f.head[h]
+        while y >= 0 and (best < 0 or x - i + y - j < best):
+            r = 0
+            while r < ANCHOR and x + r < n and y + r < m and a[x + r] == b[y + r]:
+                r += 1
+            if r == ANCHOR or (r and x + r == n and y + r == m):
+                best = x - i + y - j
+                f.i = x
+                f.j = y
+                break
+            y = f.next[y]
+        x += 1
+    f.nothing = best < 0
+    return best >= 0
+
+
+cdef void align(Steps *w, const uint64_t *a, Py_ssize_t n, const uint64_t *b, Py_ssize_t m,
+                int64_t *mate) noexcept nogil:
+    """mate[i] = j for the pairs of an alignment of a and b, in order; -1 elsewhere."""
+    cdef Py_ssize_t i, j = 0, i2, j2
+    cdef Finder f
+    f.head = f.next = NULL
+    f.i = f.j = -1
+    f.nothing = False
+    for i in range(n):
+        mate[i] = -1
+    i = 0
+    while i < n and j < m:
+        if a[i] == b[j]:
+            mate[i] = j
+            i += 1
+            j += 1
+            continue
+        i2, j2 = n, m
+        if not step(w, a + i, n - i, b + j, m - j) and 2 * w.x - w.k < 3 * w.d and find(&f, a, n, i, b, m, j) and (
+                f.i < i + w.x or f.j < j + w.x - w.k):
+            # the way has more edits than pairs, and leads past the next place that is surely alike: go there instead
+            i2, j2 = f.i, f.j
+            if i2 > i and j2 > j:
+                step(w, a + i, i2 - i, b + j, j2 - j)
+                walk_back(w, i2 - i, j2 - j, mate + i, j)
+            i, j = i2, j2
+            continue
+        walk_back(w, n - i, m - j, mate + i, j)
+        i, j = i + w.x, j + w.x - w.k
+    free(f.head)
+    free(f.next)
+
+
+cdef class Pairing:
+    """The result of comparing a capture's table with the emitted segments' table (which has adopted its connections).
+
+    captured, emitted, matched     counts of segments, matched exactly (TSval within `tolerance` ticks of 1 ms)
+    """
+
+    def __dealloc__(self):
+        free(self.mate_c)
+        free(self.mate_e)
+
+    def __init__(self, Table cap not None, Table emi not None, int64_t tolerance=1):
+        cdef int64_t *co = NULL
+        cdef int64_t *eo = NULL
+        cdef int64_t *cr = NULL
+        cdef int64_t *er = NULL
+        cdef Py_ssize_t i, c
+        cdef Steps w
+        self.cap = cap
+        self.emi = emi
+        self.tolerance = tolerance
+        self.first_t = <int64_t>1 << 62
+        self.first_c = self.first_e = -1
+        self.connections = []
+        self.mate_c = <int64_t *>malloc((cap.n + 1) * sizeof(int64_t))
+        self.mate_e = <int64_t *>malloc((emi.n + 1) * sizeof(int64_t))
+        w.trace = <int32_t *>malloc((MOST + 2) * (MOST + 2) * sizeof(int32_t))
+        if self.mate_c == NULL or self.mate_e == NULL or w.trace == NULL:
+            free(w.trace)
+            raise MemoryError
+        for i in range(cap.n):
+            self.mate_c[i] = -1
+        for i in range(emi.n):
+            self.mate_e[i] = -1
+        try:
+            cr = cap.ranges(&co, 1 << SENT)
+            emi.nconn = cap.nconn
+            er = emi.ranges(&eo, 1 << SENT)
+            for c in range(cap.nconn):
+                if cap.conn[c].skip:
+                    self.connections.append((0, 0, 0, -1, -1))
+                    continue
+                self.one(&w, co + cr[c], cr[c + 1] - cr[c], eo + er[c], er[c + 1] - er[c])
+        finally:
+            free(w.trace)
+            free(co)
+            free(eo)
+            free(cr)
+            free(er)
+
+    cdef int one(self, Steps *w, const int64_t *c, Py_ssize_t n, const int64_t *e, Py_ssize_t m) except -1:
+        """Compares one connection: c and e are the indices of its segments."""
+        cdef uint64_t *keys = <uint64_t *>malloc(2 * (n + m + 1) * sizeof(uint64_t))
+        cdef int64_t *mate = <int64_t *>malloc((n + 1) * sizeof(int64_t))
+        cdef Py_ssize_t i
+        cdef int64_t before = self.matched, first = self.first_t, fc = self.first_c, fe = self.first_e
+        cdef uint32_t fb = self.first_bits
+        if keys == NULL or mate == NULL:
+            free(keys)
+            free(mate)
+            raise MemoryError
+        self.captured += n
+        self.emitted += m
+        self.first_t = <int64_t>1 << 62
+        self.first_c = self.first_e = -1
+        with nogil:
+            for i in range(n):
+                keys[i] = exact_key(&self.cap.seg[c[i]])
+                keys[n + m + i] = shape_key(&self.cap.seg[c[i]])
+            for i in range(m):
+                keys[n + i] = exact_key(&self.emi.seg[e[i]])
+                keys[2 * n + m + i] = shape_key(&self.emi.seg[e[i]])
+            align(w, keys, n, keys + n, m, mate)
+            self.settle(w, c, n, e, m, keys + n + m, keys + 2 * n + m, mate)
+        free(keys)
+        free(mate)
+        self.connections.append((n, m, self.matched - before, self.first_c, self.first_e))
+        if first < self.first_t:
+            self.first_t, self.first_c, self.first_e, self.first_bits = first, fc, fe, fb
+        return 0
+
+    cdef void settle(self, Steps *w, const int64_t *c, Py_ssize_t n, const int64_t *e, Py_ssize_t m,
+                     const uint64_t *cs, const uint64_t *es, int64_t *mate) noexcept nogil:
+        """Goes through the alignment; the gaps in it are paired by shape, what then is left in order."""
+        cdef Py_ssize_t i = 0, j = 0, i2, j2
+        while i < n or j < m:
+            if i < n and mate[i] == j:
+                self.count_pair(c[i], e[j])
+                i += 1
+                j += 1
+                continue
+            i2 = i
+            while i2 < n and mate[i2] < 0:
+                i2 += 1
+            j2 = mate[i2] if i2 < n else m
+            align(w, cs + i, i2 - i, es + j, j2 - j, mate + i)
+            self.gap(c + i, i2 - i, e + j, j2 - j, mate + i)
+            i = i2
+            j = j2
+
+    cdef void gap(self, const int64_t *c, Py_ssize_t n, const int64_t *e, Py_ssize_t m,
+                  const int64_t *mate) noexcept nogil:
+        cdef Py_ssize_t i = 0, j = 0, i2, j2
+        while i < n or j < m:
+            if i < n and mate[i] == j:
+                self.count_pair(c[i], e[j])
+                i += 1
+                j += 1
+                continue
+            i2 = i
+            while i2 < n and mate[i2] < 0:
+                i2 += 1
+            j2 = mate[i2] if i2 < n else m
+            while i < i2 and j < j2:
+                self.count_pair(c[i], e[j])
+                i += 1
+                j += 1
+            while i < i2:
+                self.count_one(c[i], -1)
+                i += 1
+            while j < j2:
+                self.count_one(-1, e[j])
+                j += 1
+
+    cdef void count_pair(self, int64_t c, int64_t e) noexcept nogil:
+        cdef uint32_t bits = differing(&self.cap.seg[c], &self.emi.seg[e], self.tolerance)
+        cdef int64_t d
+        cdef int f
+        self.mate_c[c] = e
+        self.mate_e[e] = c
+        if bits == 0:
+            self.matched += 1
+            d = self.cap.seg[c].t - self.emi.seg[e].t
+            self.in_time += -1000000 <= d <= 1000000
+            return
+        for f in range(NFIELDS):
+            self.fields[f] += (bits >> f) & 1
+        self.note(self.cap.seg[c].t, c, e, bits)
+
+    cdef void count_one(self, int64_t c, int64_t e) noexcept nogil:
+        if c >= 0:
+            self.fields[MISSING] += 1
+            self.note(self.cap.seg[c].t, c, e, 1 << MISSING)
+        else:
+            self.fields[EXTRA] += 1
+            self.note(self.emi.seg[e].t, c, e, 1 << EXTRA)
+
+    cdef void note(self, int64_t t, int64_t c, int64_t e, uint32_t bits) noexcept nogil:
+        if t < self.first_t:
+            self.first_t = t
+            self.first_c = c
+            self.first_e = e
+            self.first_bits = bits
+
+    def differences(self):
+        """{field: count} of the fields that differ anywhere; `missing` and `extra` count segments."""
+        return {FIELDS[f]: self.fields[f] for f in range(NFIELDS) if self.fields[f]}
+
+    def first(self):
+        """(captured index or -1, emitted index or -1, [fields]) of the first difference in time, or None."""
+        if self.first_c < 0 and self.first_e < 0:
+            return None
+        return self.first_c, self.first_e, [FIELDS[f] for f in range(NFIELDS) if (self.first_bits >> f) & 1]
+
+    def pair_of_captured(self, Py_ssize_t i):
+        """The emitted index that captured segment i is paired with, or -1."""
+        if not 0 <= i < self.cap.n:
+            raise IndexError(i)
+        return self.mate_c[i]
+
+    def pair_of_emitted(self, Py_ssize_t i):
+        """The captured index that emitted segment i is paired with, or -1."""
+        if not 0 <= i < self.emi.n:
+            raise IndexError(i)
+        return self.mate_e[i]

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: GPL-2.0-only
+from array import array
+from collections.abc import Callable
+
+LINKS: dict[int, str]
+
+class Walk:
+    packets: int
+    ipv6: int
+    other: int
+    short: int
+    first_ipv6: int
+    first_short: int
+    cut: int
+    cut_why: str
+    def __init__(self, buf: bytearray) -> None: ...
+    def pcap(self, little: bool, nano: bool, linktype: int) -> None: ...
+    def pcapng(
+        self, section: Callable[[int], bool], interface: Callable[[int, int, bool], tuple[int, int, int]]
+    ) -> None: ...
+    def columns(self) -> tuple[array[int], array[int], array[int], array[int], array[int], array[int]]: ...

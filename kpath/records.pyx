@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Walks the records of a pcap or pcapng file that lies in memory, and finds the IPv4 packet in each.
+
+dpkt reads the file header and the pcapng interface blocks (capture.py); the records are walked here because dpkt's
+own loop turns pcapng times into floats (which hold no ns), hides the length on the wire, and makes an object a packet.
+Times are ns since the epoch. Nothing is copied: a packet is an offset into the file.
+"""
+
+from cpython cimport array
+import array
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport free, realloc
+from libc.string cimport memcpy
+
+cdef enum:
+    NONE_ = 0
+    IPV4 = 4
+    IPV6 = 6
+    OTHER = 1
+    SHORT = 2
+
+cdef enum:
+    LINK_NULL = 0
+    LINK_EN10MB = 1
+    LINK_RAW_12 = 12
+    LINK_RAW_14 = 14
+    LINK_RAW = 101
+    LINK_LOOP = 108
+    LINK_SLL = 113
+    LINK_IPV4 = 228
+    LINK_SLL2 = 276
+
+#: link types by number, all that this driver reads
+LINKS = {LINK_NULL: "NULL", LINK_EN10MB: "EN10MB", LINK_RAW_12: "RAW", LINK_RAW_14: "RAW", LINK_RAW: "RAW",
+         LINK_LOOP: "LOOP", LINK_SLL: "LINUX_SLL", LINK_IPV4: "IPV4", LINK_SLL2: "LINUX_SLL2"}
+
+cdef struct Columns:
+    int64_t *t
+    int64_t *off
+    int64_t *caplen
+    int64_t *origlen
+    int64_t *number
+    int64_t *link
+    Py_ssize_t n
+    Py_ssize_t room
+
+
+cdef inline uint16_t be16(const uint8_t *p) noexcept nogil:
+    return (<uint16_t>p[0] << 8) | p[1]
+
+
+cdef inline uint32_t get32(const uint8_t *p, bint little) noexcept nogil:
+    if little:
+        return <uint32_t>p[0] | (<uint32_t>p[1] << 8) | (<uint32_t>p[2] << 16) | (<uint32_t>p[3] << 24)
+    return <uint32_t>p[3] | (<uint32_t>p[2] << 8) | (<uint32_t>p[1] << 16) | (<uint32_t>p[0] << 24)
+
+
+cdef inline int version(const uint8_t *p, Py_ssize_t n) noexcept nogil:
+    if n < 1:
+        return SHORT
+    if p[0] >> 4 == 4:
+        return IPV4
+    return IPV6 if p[0] >> 4 == 6 else OTHER
+
+
+cdef inline int by_ethertype(uint16_t kind) noexcept nogil:
+    return IPV4 if kind == 0x0800 else IPV6 if kind == 0x86DD else OTHER
+
+
+cdef int ethernet(const uint8_t *p, Py_ssize_t n, Py_ssize_t *skip) noexcept nogil:
+    cdef Py_ssize_t at = 12
+    if n < 14:
+        return SHORT
+    while be16(p + at) in (0x8100, 0x88A8, 0x9100):  # VLAN tags may be stacked
+        at += 4
+        if at + 2 > n:
+            return SHORT
+    skip[0] = at + 2
+    return by_ethertype(be16(p + at))
+
+
+cdef int family(const uint8_t *p, Py_ssize_t n, Py_ssize_t *skip) noexcept nogil:
+    # NULL has the writer's byte order and LOOP the network's: small numbers tell which
+    cdef uint32_t af
+    if n < 4:
+        return SHORT
+    skip[0] = 4
+    af = get32(p, True)
+    if af > 0xFFFF:
+        af = get32(p, False)
+    return IPV4 if af == 2 else IPV6 if af in (10, 24, 28, 30) else OTHER
+
+
+cdef int network(int linktype, const uint8_t *p, Py_ssize_t n, Py_ssize_t *skip) noexcept nogil:
+    """What the link layer carries; `skip` is the length of the link header."""
+    skip[0] = 0
+    if linktype == LINK_EN10MB:
+        return ethernet(p, n, skip)
+    if linktype == LINK_NULL or linktype == LINK_LOOP:
+        return family(p, n, skip)
+    if linktype == LINK_SLL:
+        skip[0] = 16
+        return SHORT if n < 16 else by_ethertype(be16(p + 14))
+    if linktype == LINK_SLL2:
+        skip[0] = 20
+        return SHORT if n < 20 else by_ethertype(be16(p))
+    return version(p, n)
+
+
+cdef int widen(int64_t **col, Py_ssize_t room) except -1:
+    cdef int64_t *new = <int64_t *>realloc(col[0], room * sizeof(int64_t))
+    if new == NULL:
+        raise MemoryError
+    col[0] = new
+    return 0
+
+
+cdef int grow(Columns *c) except -1:
+    cdef Py_ssize_t room = c.room * 2 if c.room else 4096
+    widen(&c.t, room)
+    widen(&c.off, room)
+    widen(&c.caplen, room)
+    widen(&c.origlen, room)
+    widen(&c.number, room)
+    widen(&c.link, room)
+    c.room = room
+    return 0
+
+
+cdef array.array column(const int64_t *p, Py_ssize_t n):
+    cdef array.array out = array.clone(array.array("q"), n, False)
+    if n:
+        memcpy(out.data.as_voidptr, p, n * sizeof(int64_t))
+    return out
+
+
+cdef class Walk:
+    """The packets of one file: parallel `array.array('q')` columns, one entry an IPv4 packet, in the file's order.
+
+    t         ns since the epoch
+    off       offset of the IP header in the file
+    caplen    bytes of the IP packet that the file holds
+    origlen   bytes of it on the wire (with any padding of the link)
+    number    the packet's number in the file, from 1
+    link      length of the link header in front of it
+    """
+
+    cdef Columns c
+    cdef const uint8_t[::1] buf
+    cdef readonly int64_t packets          # all records, of whatever kind
+    cdef readonly int64_t ipv6, other, short
+    cdef readonly int64_t first_ipv6, first_short
+    cdef readonly int64_t cut              # number of the record at which the file ends too early, or 0
+    cdef readonly str cut_why
+
+    def __cinit__(self, const uint8_t[::1] buf not None):
+        self.buf = buf
+
+    def __dealloc__(self):
+        free(self.c.t)
+        free(self.c.off)
+        free(self.c.caplen)
+        free(self.c.origlen)
+        free(self.c.number)
+        free(self.c.link)
+
+    cdef int add(self, int linktype, int64_t t, Py_ssize_t at, uint32_t caplen, uint32_t origlen) except -1:
+        cdef Py_ssize_t skip = 0, i = self.c.n
+        cdef int kind
+        self.packets += 1
+        kind = network(linktype, &self.buf[0] + at, caplen, &skip)
+        if kind != IPV4:
+            if kind == IPV6:
+                self.ipv6 += 1
+                if self.first_ipv6 == 0:
+                    self.first_ipv6 = self.packets
+            elif kind == SHORT:
+                self.short += 1
+                if self.first_short == 0:
+                    self.first_short = self.packets
+            else:
+                self.other += 1
+            return 0
+        if i == self.c.room:
+            grow(&self.c)
+        self.c.t[i] = t
+        self.c.off[i] = at + skip
+        self.c.caplen[i] = caplen - skip
+        self.c.origlen[i] = (origlen if origlen > caplen else caplen) - skip
+        self.c.number[i] = self.packets
+        self.c.link[i] = skip
+        self.c.n += 1
+        return 0
+
+    cdef void stop(self, str why):
+        self.cut = self.packets + 1
+        self.cut_why = why
+
+    def pcap(self, bint little, bint nano, int linktype):
+        """Reads all records of a classic pcap file; `little`: byte order of its headers."""
+        cdef Py_ssize_t at = 24, end = self.buf.shape[0]
+        cdef const uint8_t *p
+        cdef uint32_t caplen
+        cdef int64_t unit = 1 if nano else 1000
+        while at < end:
+            if end - at < 16:
+                self.stop(f"expected a record header of 16 bytes, found {end - at}")
+                break
+            p = &self.buf[at]
+            caplen = get32(p + 8, little)
+            at += 16
+            if caplen > end - at:
+                self.stop(f"expected {caplen} bytes, found {end - at}")
+                break
+            self.add(linktype, <int64_t>get32(p, little) * 1000000000 + get32(p + 4, little) * unit, at, caplen,
+                     get32(p + 12, little))
+            at += caplen
+
+    def pcapng(self, section, interface):
+        """Reads all blocks of a pcapng file.
+
+        section(offset) -> little: a section header begins there; interface(offset, length, little) -> (link type,
+        ticks per second, offset in s): an interface description. Both may raise.
+        """
+        cdef Py_ssize_t at = 0, end = self.buf.shape[0], body
+        cdef const uint8_t *p
+        cdef uint32_t kind, size, caplen, number
+        cdef uint64_t ticks
+        cdef bint little = True
+        cdef list faces = []
+        while at < end:
+            if end - at < 12:
+                self.stop(f"expected a block of 12 bytes or more, found {end - at}")
+                break
+            p = &self.buf[at]
+            kind = get32(p, True)
+            if kind == 0x0A0D0D0A:  # reads alike in both byte orders
+                little = section(at)
+                faces = []
+            kind = get32(p, little)
+            size = get32(p + 4, little)
+            if size < 12 or size & 3:
+                self.stop(f"expected a block length that is a multiple of 4, found {size}")
+                break
+            if size > end - at:
+                self.stop(f"expected a block of {size} bytes, found {end - at}")
+                break
+            if kind == 1:
+                faces.append(interface(at, size, little))
+            elif kind in (6, 2):  # enhanced packet, and the obsolete packet block: same places but the interface's
+                if size < 32:
+                    self.stop(f"expected a packet block of 32 bytes or more, found {size}")
+                    break
+                number = get32(p + 8, little)
+                if kind == 2:
+                    number = number & 0xFFFF if little else number >> 16
+                caplen = get32(p + 20, little)
+                if caplen > size - 32 or number >= <uint32_t>len(faces):
+                    self.stop(f"expected at most {size - 32} bytes and one of {len(faces)} interfaces, "
+                              f"found {caplen} bytes of interface {number}")
+                    break
+                ticks = (<uint64_t>get32(p + 12, little) << 32) | get32(p + 16, little)
+                link, per_second, shift = faces[number]
+                self.add(link, to_ns(ticks, per_second) + <int64_t>shift * 1000000000, at + 28, caplen,
+                         get32(p + 24, little))
+            elif kind == 3:  # a simple packet has no time: it cannot be replayed
+                self.packets += 1
+                self.other += 1
+            at += size
+
+    def columns(self):
+        """(t, off, caplen, origlen, number, link), each an array.array('q')."""
+        return tuple([column(self.c.t, self.c.n), column(self.c.off, self.c.n), column(self.c.caplen, self.c.n),
+                      column(self.c.origlen, self.c.n), column(self.c.number, self.c.n), column(self.c.link, self.c.n)])
+
+
+cdef int64_t to_ns(uint64_t ticks, uint64_t per_second) noexcept:
+    cdef uint64_t s, rest
+    if per_second == 1000000000:
+        return <int64_t>ticks
+    if per_second == 1000000:
+        return <int64_t>(ticks * 1000)
+    s = ticks // per_second
+    rest = ticks - s * per_second
+    if per_second <= 18000000000:
+        return <int64_t>(s * 1000000000 + rest * 1000000000 // per_second)
+    return <int64_t>(s * 1000000000) + <int64_t>(<long double>rest * 1e9 / <long double>per_second)

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0-only
+from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+cdef enum:
+    FIN = 0x01
+    SYN = 0x02
+    RST = 0x04
+    PSH = 0x08
+    ACK = 0x10
+    URG = 0x20
+    ECE = 0x40
+    CWR = 0x80
+    AE = 0x100
+
+cdef enum:
+    ARRIVED = 0
+    SENT = 1
+    FOREIGN = 2
+
+cdef enum:
+    MAX_SACKS = 4
+
+cdef struct Seg:            # one TCP segment; addresses, ports and numbers in host order
+    int64_t t               # ns since the epoch
+    int64_t off             # of the IP header
+    uint64_t opts           # hash of all options in order but TSval
+    uint32_t saddr
+    uint32_t daddr
+    uint16_t sport
+    uint16_t dport
+    uint32_t seq
+    uint32_t ack
+    uint32_t len            # payload on the wire
+    uint32_t held           # payload bytes in the buffer
+    uint32_t tsval
+    uint32_t tsecr
+    uint32_t row            # into the columns that it was decoded from
+    int32_t conn            # -1 none
+    uint32_t sack[2 * MAX_SACKS]
+    uint16_t win
+    uint16_t urg
+    uint16_t flags          # as in the header, AE is 0x100
+    uint16_t mss            # 0 none
+    uint8_t ecn
+    uint8_t wscale          # 255 none
+    uint8_t ts              # has timestamps
+    uint8_t sackok
+    uint8_t nsack
+    uint8_t ttl
+    uint8_t hlen            # IP and TCP headers
+    uint8_t iphl
+    uint8_t side            # ARRIVED, SENT, FOREIGN
+    uint8_t bad             # delivered, but no segment that TCP would look at
+
+cdef struct Conn:           # one connection: a 4-tuple between one ISN of the local side and the next
+    uint32_t laddr
+    uint32_t raddr
+    uint16_t lport
+    uint16_t rport
+    int32_t earlier         # the same 4-tuple's connection before, or -1
+    int64_t first           # index of the first segment
+    int64_t syn_out         # index of the first SYN or SYN-ACK sent, -1 none
+    int64_t syn_in          # index of the first SYN or SYN-ACK that arrived, -1 none
+    uint32_t isn_out
+    uint32_t isn_in
+    int64_t n_out
+    int64_t n_in
+    int64_t other_out       # segments sent without RST
+    int64_t other_in
+    uint8_t synack_out
+    uint8_t synack_in
+    uint8_t fin_out
+    uint8_t fin_in
+    uint8_t rst
+    uint8_t skip            # was open when the capture began
+
+cdef class Table:
+    cdef Seg *seg
+    cdef readonly Py_ssize_t n
+    cdef const uint8_t[::1] buf
+    cdef Conn *conn
+    cdef readonly Py_ssize_t nconn
+    cdef Py_ssize_t conn_room
+    cdef int32_t *slots     # open-addressed hash: connection number + 1
+    cdef Py_ssize_t nslots
+    cdef list icmp_rows
+    cdef readonly dict problems
+    cdef int push(self, Seg *s) except -1
+    cdef int32_t find(self, uint32_t laddr, uint16_t lport, uint32_t raddr, uint16_t rport) noexcept nogil
+    cdef int32_t open(self, Seg *s, int64_t at, int32_t earlier) except -2
+    cdef int32_t connection_of(self, Seg *s, int64_t at) except -2
+    cdef int32_t same_isn(self, Table other, Seg *s, int32_t newest) noexcept
+    cdef bint delivered(self, Py_ssize_t i) noexcept
+    cdef int64_t *ranges(self, int64_t **order, int sides) except NULL
+
+cdef bint decode_options(Seg *s, const uint8_t *p, Py_ssize_t n) noexcept nogil
+cdef void tcp_checksum(uint8_t *ip, Py_ssize_t iphl, Py_ssize_t n, const uint8_t *data, Py_ssize_t datalen) noexcept nogil
+cdef void ip_checksum(uint8_t *ip, Py_ssize_t iphl) noexcept nogil

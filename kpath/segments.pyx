@@ -1,0 +1,761 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Decodes IPv4/TCP packets into a table of C structs, tells the local side's from the rest, and groups connections.
+
+The same code reads a capture and what was emitted, so a fault in it cannot make the two look alike by accident: each
+field is compared as read from the headers. Nothing here is a Python object per packet.
+"""
+
+import socket
+from cpython cimport array
+import array
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memset
+
+FLAG_NAMES = ((0x02, "S"), (0x01, "F"), (0x04, "R"), (0x08, "P"), (0x20, "U"), (0x40, "E"), (0x80, "W"), (0x100, "A"),
+              (0x10, "."))
+
+
+cdef inline uint16_t be16(const uint8_t *p) noexcept nogil:
+    return (<uint16_t>p[0] << 8) | p[1]
+
+
+cdef inline uint32_t be32(const uint8_t *p) noexcept nogil:
+    return (<uint32_t>p[0] << 24) | (<uint32_t>p[1] << 16) | (<uint32_t>p[2] << 8) | p[3]
+
+
+cdef inline uint64_t mix(uint64_t h, uint64_t v) noexcept nogil:
+    h = (h ^ v) * <uint64_t>0x9E3779B97F4A7C15
+    return h ^ (h >> 29)
+
+
+cdef bint decode_options(Seg *s, const uint8_t *p, Py_ssize_t n) noexcept nogil:
+    """Fills the option fields; like score.py, padding does not count and a broken option ends the list."""
+    cdef Py_ssize_t at = 0, i
+    cdef uint8_t kind, size
+    cdef uint64_t h = 0
+    while at < n:
+        kind = p[at]
+        if kind < 2:
+            at += 1
+            continue
+        if at + 1 >= n or p[at + 1] < 2 or at + p[at + 1] > n:
+            s.opts = h
+            return False
+        size = p[at + 1]
+        h = mix(h, (<uint64_t>kind << 8) | size)
+        i = at + 2
+        if kind == 8 and size == 10:
+            s.ts = 1
+            s.tsval = be32(p + i)
+            s.tsecr = be32(p + i + 4)
+            i += 4
+        elif kind == 2 and size == 4:
+            s.mss = be16(p + i)
+        elif kind == 3 and size == 3:
+            s.wscale = p[i]
+        elif kind == 4:
+            s.sackok = 1
+        elif kind == 5:
+            while s.nsack < MAX_SACKS and i + 8 <= at + size:
+                s.sack[2 * s.nsack] = be32(p + i)
+                s.sack[2 * s.nsack + 1] = be32(p + i + 4)
+                s.nsack += 1
+                i += 8
+            i = at + 2
+        while i < at + size:
+            h = mix(h, <uint64_t>p[i] | 0x100)
+            i += 1
+        at += size
+    s.opts = h
+    return True
+
+
+cdef struct Phase:
+    int64_t t                   # of a connection's first segment with a timestamp
+    int64_t least               # how much nearer to a tick another one lies
+    int64_t n
+    uint32_t tsval
+
+
+cdef struct Direction:      # what one address sent to another, see Table.addresses
+    uint64_t key
+    int64_t v[7]
+
+
+cdef inline uint64_t tuple_hash(uint32_t laddr, uint16_t lport, uint32_t raddr, uint16_t rport) noexcept nogil:
+    return mix(mix(0, (<uint64_t>laddr << 32) | raddr), (<uint64_t>lport << 16) | rport)
+
+
+def dotted(a):
+    """A host-order IPv4 address as text."""
+    return f"{a >> 24}.{a >> 16 & 255}.{a >> 8 & 255}.{a & 255}"
+
+
+def packed(text):
+    """Dotted text as a host-order number. ValueError when it is not an IPv4 address."""
+    try:
+        return int.from_bytes(socket.inet_pton(socket.AF_INET, text), "big")
+    except (OSError, UnicodeEncodeError):
+        raise ValueError(f"expected an IPv4 address, found {text!r}") from None
+
+
+cdef class Table:
+    """The TCP segments of a set of IPv4 packets, in the packets' order, and their connections.
+
+    `problems`: what was wrong with packets, {kind: [count, first row, text]}; rows are into the columns given.
+    """
+
+    def __cinit__(self):
+        self.problems = {}
+        self.icmp_rows = []
+
+    def __dealloc__(self):
+        free(self.seg)
+        free(self.conn)
+        free(self.slots)
+
+    def __len__(self):
+        return self.n
+
+    # -- decoding
+
+    def decode(self, const uint8_t[::1] buf not None, int64_t[::1] t, int64_t[::1] off, int64_t[::1] caplen,
+               int64_t[::1] origlen):
+        """Reads packet i at buf[off[i]:off[i]+caplen[i]]; origlen[i] bytes were on the wire, at t[i] ns."""
+        cdef Py_ssize_t i, rows = t.shape[0]
+        cdef Seg s
+        cdef int what
+        self.buf = buf
+        self.seg = <Seg *>malloc((rows + 1) * sizeof(Seg))
+        if self.seg == NULL:
+            raise MemoryError
+        for i in range(rows):
+            if off[i] < 0 or caplen[i] < 0 or off[i] + caplen[i] > buf.shape[0]:
+                raise ValueError(f"packet row {i} lies outside its buffer")
+            what = read_packet(&s, &buf[0] + off[i], caplen[i], origlen[i])
+            if what < 0:
+                self.problem(what, i, caplen[i], origlen[i])
+                if what <= SKIPPED:
+                    continue
+            elif what != 6:
+                if what == 1:
+                    self.icmp_rows.append(i)
+                continue
+            s.t = t[i]
+            s.off = off[i]
+            s.row = <uint32_t>i
+            self.push(&s)
+        return self
+
+    def decode_emitted(self, hdr, const int64_t[::1] t, const int64_t[::1] off, const int[::1] hlen,
+                       const int[::1] plen):
+        """Reads what `Host.emitted_buffers` gives. Copied: those buffers do not last."""
+        cdef Py_ssize_t i, n = t.shape[0]
+        cdef array.array ct, co, cc, cl
+        ct, co, cc, cl = [array.clone(array.array("q"), n, False) for _ in range(4)]
+        for i in range(n):
+            ct.data.as_longlongs[i] = t[i]
+            co.data.as_longlongs[i] = off[i]
+            cc.data.as_longlongs[i] = hlen[i]
+            cl.data.as_longlongs[i] = <int64_t>hlen[i] + plen[i]
+        if n == 0:
+            return self
+        return self.decode(bytearray(hdr), ct, co, cc, cl)
+
+    cdef int push(self, Seg *s) except -1:
+        self.seg[self.n] = s[0]
+        self.n += 1
+        return 0
+
+    def problem(self, int what, Py_ssize_t row, caplen, origlen):
+        found = self.problems.get(what)
+        if found is None:
+            self.problems[what] = [1, row, PROBLEMS[what].format(caplen=caplen, origlen=origlen)]
+        else:
+            found[0] += 1
+
+    # -- connections
+
+    cdef int32_t find(self, uint32_t laddr, uint16_t lport, uint32_t raddr, uint16_t rport) noexcept nogil:
+        cdef uint64_t at
+        cdef int32_t c
+        cdef Conn *p
+        if self.nslots == 0:
+            return -1
+        at = tuple_hash(laddr, lport, raddr, rport) & <uint64_t>(self.nslots - 1)
+        while self.slots[at]:
+            c = self.slots[at] - 1
+            p = &self.conn[c]
+            if p.laddr == laddr and p.raddr == raddr and p.lport == lport and p.rport == rport:
+                return c
+            at = (at + 1) & <uint64_t>(self.nslots - 1)
+        return -1
+
+    cdef int32_t open(self, Seg *s, int64_t at, int32_t earlier) except -2:
+        """A new connection for the 4-tuple of `s`; from then on `find` returns it."""
+        cdef Py_ssize_t room
+        cdef Conn *p
+        if self.nconn == self.conn_room:
+            room = self.conn_room * 2 if self.conn_room else 64
+            p = <Conn *>realloc(self.conn, room * sizeof(Conn))
+            if p == NULL:
+                raise MemoryError
+            self.conn = p
+            self.conn_room = room
+            self.rehash(room * 4)
+        p = &self.conn[self.nconn]
+        memset(p, 0, sizeof(Conn))
+        if s.side == SENT:
+            p.laddr, p.lport, p.raddr, p.rport = s.saddr, s.sport, s.daddr, s.dport
+        else:
+            p.laddr, p.lport, p.raddr, p.rport = s.daddr, s.dport, s.saddr, s.sport
+        p.earlier = earlier
+        p.first = at
+        p.syn_out = p.syn_in = -1
+        self.nconn += 1
+        self.place(<int32_t>(self.nconn - 1))
+        return <int32_t>(self.nconn - 1)
+
+    def rehash(self, Py_ssize_t nslots):
+        cdef Py_ssize_t i
+        free(self.slots)
+        self.nslots = nslots
+        self.slots = <int32_t *>calloc(nslots, sizeof(int32_t))
+        if self.slots == NULL:
+            raise MemoryError
+        for i in range(self.nconn):
+            self.place(<int32_t>i)
+
+    def place(self, int32_t c):
+        cdef Conn *p = &self.conn[c]
+        cdef Conn *q
+        cdef uint64_t at = tuple_hash(p.laddr, p.lport, p.raddr, p.rport) & <uint64_t>(self.nslots - 1)
+        while self.slots[at]:
+            q = &self.conn[self.slots[at] - 1]
+            if q.laddr == p.laddr and q.raddr == p.raddr and q.lport == p.lport and q.rport == p.rport:
+                break
+            at = (at + 1) & <uint64_t>(self.nslots - 1)
+        self.slots[at] = c + 1
+
+    cdef int32_t connection_of(self, Seg *s, int64_t at) except -2:
+        """The connection of a segment; opens a new one where its SYN says so, and keeps the connection's books."""
+        cdef int32_t c
+        cdef Conn *p
+        cdef bint ours = s.side == SENT, fresh = False
+        if ours:
+            c = self.find(s.saddr, s.sport, s.daddr, s.dport)
+        else:
+            c = self.find(s.daddr, s.dport, s.saddr, s.sport)
+        if c < 0:
+            c = self.open(s, at, -1)
+            fresh = True
+        p = &self.conn[c]
+        # until a SYN has got an answer of its own, what is sent belongs to the connection before (adopt() cannot know better)
+        if ours and not s.flags & SYN:
+            while p.syn_out < 0 and p.earlier >= 0:
+                c = p.earlier
+                p = &self.conn[c]
+        if s.flags & SYN and not s.bad:
+            if ours:
+                # only an ISN of our own begins a new connection for certain: SYNs that arrive may be forged
+                if p.syn_out >= 0 and p.isn_out != s.seq:
+                    c = self.open(s, at, c)
+                elif p.syn_out < 0 and p.other_out and s.seq != p.isn_out:
+                    c = self.open(s, at, c)
+                p = &self.conn[c]
+                if p.syn_out < 0:
+                    p.syn_out = at
+                    p.isn_out = s.seq
+                    p.synack_out = (s.flags & ACK) != 0
+            else:
+                if not fresh and not s.flags & ACK and over(p) and not (p.syn_in >= 0 and p.isn_in == s.seq):
+                    c = self.open(s, at, c)
+                    p = &self.conn[c]
+                if p.syn_in < 0:
+                    p.syn_in = at
+                    p.isn_in = s.seq
+                    p.synack_in = (s.flags & ACK) != 0
+        if ours:
+            p.n_out += 1
+            p.other_out += not s.flags & RST
+            p.fin_out |= s.flags & FIN
+        else:
+            p.n_in += 1
+            p.other_in += not s.flags & RST
+            p.fin_in |= s.flags & FIN
+        if s.flags & RST:
+            p.rst = 1
+        return c
+
+    def split(self, locals_):
+        """Sets each segment's side and connection. locals_: [(address, port or 0)], host order."""
+        cdef Py_ssize_t i, k, nl = len(locals_)
+        cdef uint32_t *addr = <uint32_t *>malloc(nl * sizeof(uint32_t) + 8)
+        cdef uint16_t *port = <uint16_t *>malloc(nl * sizeof(uint16_t) + 8)
+        cdef Seg *s
+        self.nconn = 0
+        if self.nslots:
+            memset(self.slots, 0, self.nslots * sizeof(int32_t))
+        try:
+            if addr == NULL or port == NULL:
+                raise MemoryError
+            for k in range(nl):
+                addr[k], port[k] = locals_[k]
+            for i in range(self.n):
+                s = &self.seg[i]
+                s.side = FOREIGN
+                s.conn = -1
+                for k in range(nl):
+                    if s.saddr == addr[k] and (port[k] == 0 or port[k] == s.sport):
+                        s.side = SENT
+                        break
+                    if s.daddr == addr[k] and (port[k] == 0 or port[k] == s.dport):
+                        s.side = ARRIVED
+                if s.side != FOREIGN:
+                    s.conn = self.connection_of(s, i)
+        finally:
+            free(addr)
+            free(port)
+        self.mark_open()
+
+    def mark_open(self):
+        """Marks the connections that were open when the capture began: they have no SYN, and were not all resets."""
+        cdef Py_ssize_t i
+        cdef Conn *p
+        for i in range(self.nconn):
+            p = &self.conn[i]
+            if p.syn_out >= 0 or (p.syn_in >= 0 and p.syn_in == p.first):
+                continue
+            # a host without the connection answers all but a reset with a reset
+            p.skip = p.other_out > 0 or (p.n_out == 0 and p.other_in > 0)
+
+    cdef int32_t same_isn(self, Table other, Seg *s, int32_t newest) noexcept:
+        cdef int32_t c = newest
+        while c >= 0:
+            if other.conn[c].syn_out >= 0 and other.conn[c].isn_out == s.seq:
+                return c
+            c = other.conn[c].earlier
+        return -1
+
+    def adopt(self, Table other):
+        """Gives this table of emitted segments the connections of the capture's table `other`.
+
+        A 4-tuple that was used again is told apart by the ISN. Returns the number of segments of no known connection;
+        these get connections of their own in `other`.
+        """
+        cdef Py_ssize_t i
+        cdef Seg *s
+        cdef int32_t newest, c
+        cdef int32_t *now = NULL
+        cdef Py_ssize_t room = 0, strange = 0, k
+        try:
+            for i in range(self.n):
+                s = &self.seg[i]
+                s.side = SENT
+                newest = other.find(s.saddr, s.sport, s.daddr, s.dport)
+                if newest < 0:
+                    newest = other.open(s, -1, -1)
+                if other.nconn > room:
+                    k = room
+                    room = other.nconn * 2
+                    now = <int32_t *>realloc(now, room * sizeof(int32_t))
+                    if now == NULL:
+                        raise MemoryError
+                    while k < room:
+                        now[k] = -1
+                        k += 1
+                c = now[newest]
+                if c < 0:
+                    c = newest
+                    while other.conn[c].earlier >= 0:
+                        c = other.conn[c].earlier
+                if s.flags & SYN:
+                    k = self.same_isn(other, s, newest)
+                    if k >= 0:
+                        c = <int32_t>k
+                now[newest] = c
+                s.conn = c
+                strange += other.conn[c].first < 0
+        finally:
+            free(now)
+        return strange
+
+    cdef int64_t *ranges(self, int64_t **order, int sides) except NULL:
+        """Indices of the segments by connection, in order: those of connection c are order[r[c]] .. order[r[c+1]-1].
+
+        sides: 1 << SENT for those sent, 1 << ARRIVED for those that arrived. The caller frees both.
+        """
+        cdef Py_ssize_t i, nconn = 0
+        cdef int64_t *r
+        cdef int64_t *at
+        for i in range(self.n):
+            if self.seg[i].conn >= nconn:
+                nconn = self.seg[i].conn + 1
+        if self.nconn > nconn:
+            nconn = self.nconn
+        r = <int64_t *>calloc(nconn + 2, sizeof(int64_t))
+        order[0] = <int64_t *>malloc((self.n + 1) * sizeof(int64_t))
+        if r == NULL or order[0] == NULL:
+            free(r)
+            raise MemoryError
+        for i in range(self.n):
+            if self.seg[i].conn >= 0 and (sides >> self.seg[i].side) & 1:
+                r[self.seg[i].conn + 2] += 1
+        for i in range(2, nconn + 2):
+            r[i] += r[i - 1]
+        for i in range(self.n):
+            if self.seg[i].conn >= 0 and (sides >> self.seg[i].side) & 1:
+                at = &r[self.seg[i].conn + 1]
+                order[0][at[0]] = i
+                at[0] += 1
+        return r
+
+    # -- what Python asks for
+
+    def arrivals(self, t, off, caplen, origlen, locals_):
+        """Columns of the packets to be delivered: (t, off, caplen, origlen, row), time order, array.array('q').
+
+        TCP segments to the local side but those of connections that were open before the capture, and ICMP messages to
+        it. Times never go back: where a capture's do, by no more than its writer's queues, its order is right.
+        """
+        cdef int64_t[::1] ct = t, co = off, cc = caplen, cl = origlen
+        cdef Py_ssize_t i, n = 0, k = 0, icmp = len(self.icmp_rows), at
+        cdef int64_t last = 0
+        cdef array.array col
+        cdef Rows r
+        addresses = {a for a, _ in locals_}
+        wanted = [w for w in self.icmp_rows if be32(&self.buf[co[w] + 16]) in addresses]
+        icmp = len(wanted)
+        for i in range(self.n):
+            n += self.delivered(i)
+        out = []
+        for at in range(5):
+            col = array.clone(array.array("q"), n + icmp, False)
+            r.dst[at] = <int64_t *>col.data.as_longlongs
+            out.append(col)
+        if self.n + icmp == 0:
+            return tuple(out)
+        r.src[0], r.src[1], r.src[2], r.src[3] = &ct[0], &co[0], &cc[0], &cl[0]
+        at = 0
+        for i in range(self.n):
+            if not self.delivered(i):
+                continue
+            while k < icmp and <int64_t>wanted[k] < self.seg[i].row:
+                at = deliver(&r, at, wanted[k])
+                k += 1
+            at = deliver(&r, at, self.seg[i].row)
+        while k < icmp:
+            at = deliver(&r, at, wanted[k])
+            k += 1
+        for i in range(at):
+            if r.dst[0][i] < last:
+                r.dst[0][i] = last
+            last = r.dst[0][i]
+        return tuple(out)
+
+    cdef inline bint delivered(self, Py_ssize_t i) noexcept:
+        cdef Seg *s = &self.seg[i]
+        return s.side == ARRIVED and s.conn >= 0 and not self.conn[s.conn].skip
+
+    def connection(self, Py_ssize_t c):
+        """One connection as a dict: addresses as text, `first` a segment index, the rest as in `struct Conn`."""
+        cdef Conn *p
+        if not 0 <= c < self.nconn:
+            raise IndexError(c)
+        p = &self.conn[c]
+        return {"laddr": dotted(p.laddr), "lport": p.lport, "raddr": dotted(p.raddr), "rport": p.rport,
+                "earlier": p.earlier, "first": p.first, "syn_out": p.syn_out, "syn_in": p.syn_in,
+                "isn_out": p.isn_out, "isn_in": p.isn_in, "n_out": p.n_out, "n_in": p.n_in,
+                "other_out": p.other_out, "other_in": p.other_in,
+                "synack_out": bool(p.synack_out), "synack_in": bool(p.synack_in), "fin_out": bool(p.fin_out),
+                "fin_in": bool(p.fin_in), "rst": bool(p.rst), "skip": bool(p.skip)}
+
+    def row(self, Py_ssize_t i):
+        """One segment as a dict with the names of `struct Seg`; addresses as text, `sack` a list of pairs."""
+        cdef Seg *s
+        if not 0 <= i < self.n:
+            raise IndexError(i)
+        s = &self.seg[i]
+        return {"t": s.t, "saddr": dotted(s.saddr), "daddr": dotted(s.daddr), "sport": s.sport, "dport": s.dport,
+                "seq": s.seq, "ack": s.ack, "len": s.len, "held": s.held, "flags": s.flags, "win": s.win, "urg": s.urg,
+                "ecn": s.ecn, "tsval": s.tsval if s.ts else None, "tsecr": s.tsecr if s.ts else None,
+                "mss": s.mss or None, "wscale": None if s.wscale == 255 else s.wscale, "sackok": bool(s.sackok),
+                "sack": [(s.sack[2 * k], s.sack[2 * k + 1]) for k in range(s.nsack)], "opts": s.opts, "ttl": s.ttl,
+                "row": s.row, "conn": s.conn, "off": s.off, "hlen": s.hlen, "side": s.side, "bad": bool(s.bad)}
+
+    def addresses(self):
+        """{(source, destination): [segments, SYNs, SYN-ACKs, least TTL, greatest TTL, longer than any MTU, partial checksums]}.
+
+        Addresses as text. Made for the search of the local side: one entry a direction.
+        """
+        cdef dict index = {}
+        cdef Direction *d = NULL
+        cdef Direction *p
+        cdef Py_ssize_t i, n = 0, room = 0, at = 0, before = 0
+        cdef uint64_t key
+        cdef Seg *s
+        try:
+            for i in range(self.n):
+                s = &self.seg[i]
+                if s.bad:
+                    continue
+                key = (<uint64_t>s.saddr << 32) | s.daddr
+                if n == 0 or d[at].key != key:          # mostly one of the last two
+                    at, before = before, at
+                    if n == 0 or d[at].key != key:
+                        at = index.setdefault(key, n)
+                if at == n:
+                    if n == room:
+                        room = room * 2 + 16
+                        p = <Direction *>realloc(d, room * sizeof(Direction))
+                        if p == NULL:
+                            raise MemoryError
+                        d = p
+                    memset(&d[n], 0, sizeof(Direction))
+                    d[n].key = key
+                    d[n].v[3] = 255
+                    n += 1
+                p = &d[at]
+                p.v[0] += 1
+                if s.flags & SYN:
+                    p.v[2 if s.flags & ACK else 1] += 1
+                p.v[3] = min(p.v[3], s.ttl)
+                p.v[4] = max(p.v[4], s.ttl)
+                p.v[5] += s.len > 9000
+                p.v[6] += is_partial(s, &self.buf[0])
+            return {(dotted(d[i].key >> 32), dotted(d[i].key & 0xFFFFFFFF)): [d[i].v[k] for k in range(7)]
+                    for i in range(n)}
+        finally:
+            free(d)
+
+    def complete_checksums(self, uint8_t[::1] buf not None):
+        """Fills in the TCP checksums that a sender left to its device (veth, virtio). Returns how many.
+
+        `buf` is the buffer that was decoded. Such a packet was never on a wire, so its data cannot be wrong, and the
+        kernel takes it as checked.
+        """
+        cdef Py_ssize_t i, done = 0
+        cdef Seg *s
+        for i in range(self.n):
+            s = &self.seg[i]
+            if s.bad or s.side != ARRIVED or s.held < s.len or not is_partial(s, &buf[0]):
+                continue
+            tcp_checksum(&buf[0] + s.off, s.iphl, s.hlen - s.iphl + <Py_ssize_t>s.len, NULL, 0)
+            done += 1
+        return done
+
+    def handshake(self, Py_ssize_t c):
+        """(ns from SYN to SYN-ACK, ns from SYN-ACK to the ACK) of one connection, or None. Needs `split`."""
+        cdef Conn *p = &self.conn[c]
+        cdef int64_t i, syn, synack
+        cdef uint8_t client
+        if p.syn_out < 0 or p.syn_in < 0 or p.synack_out == p.synack_in:
+            return None
+        syn, synack = (p.syn_in, p.syn_out) if p.synack_out else (p.syn_out, p.syn_in)
+        client = self.seg[syn].side
+        for i in range(synack + 1, min(self.n, synack + 10000)):
+            if self.seg[i].conn == c and self.seg[i].side == client and self.seg[i].flags & ACK:
+                return self.seg[synack].t - self.seg[syn].t, self.seg[i].t - self.seg[synack].t
+        return None
+
+    def turnaround(self, uint32_t a, uint32_t b):
+        """The least times (ns) in which a answered b, and b answered a; None where one never did. Host-order addresses."""
+        cdef Py_ssize_t i
+        cdef int64_t least[2]
+        cdef int64_t d
+        cdef Seg *s
+        cdef Seg *before
+        least[0] = least[1] = -1
+        for i in range(1, min(self.n, 10000)):
+            s = &self.seg[i]
+            before = &self.seg[i - 1]
+            if s.saddr != before.daddr or s.daddr != before.saddr or s.saddr not in (a, b):
+                continue
+            d = s.t - before.t
+            if d >= 0 and (least[s.saddr == b] < 0 or d < least[s.saddr == b]):
+                least[s.saddr == b] = d
+        return None if least[0] < 0 else least[0], None if least[1] < 0 else least[1]
+
+    def clock_phase(self):
+        """Where the ticks of TSval lie: (t - TSval * 1 ms) mod 1 ms, as near as the segments sent tell. Needs `split`.
+
+        A segment is captured after it was stamped, so the least distance from a tick is the best estimate; that of the
+        connection with most of them counts. None when no timestamps were sent.
+        """
+        cdef Py_ssize_t i, best = -1
+        cdef int64_t d
+        cdef Seg *s
+        cdef Phase *p
+        cdef Phase *phases = <Phase *>calloc(self.nconn + 1, sizeof(Phase))
+        if phases == NULL:
+            raise MemoryError
+        for i in range(self.n):
+            s = &self.seg[i]
+            if s.side != SENT or not s.ts or s.conn < 0:
+                continue
+            p = &phases[s.conn]
+            if p.n == 0:
+                p.t, p.tsval = s.t, s.tsval
+            d = (s.t - p.t) - <int64_t><int32_t>(s.tsval - p.tsval) * 1000000
+            p.least = min(p.least, d)
+            p.n += 1
+            if best < 0 or p.n > phases[best].n:
+                best = s.conn
+        if best < 0:
+            free(phases)
+            return None
+        p = &phases[best]
+        d = (p.t - <int64_t>p.tsval * 1000000 + p.least) % 1000000
+        free(phases)
+        return d + 1000000 if d < 0 else d
+
+
+cdef struct Rows:           # columns in, columns out
+    const int64_t *src[4]
+    int64_t *dst[5]
+
+
+cdef inline Py_ssize_t deliver(Rows *r, Py_ssize_t at, int64_t row) noexcept nogil:
+    cdef int k
+    for k in range(4):
+        r.dst[k][at] = r.src[k][row]
+    r.dst[4][at] = row
+    return at + 1
+
+
+cdef inline bint over(Conn *p) noexcept nogil:
+    """Would a SYN that arrives now be of a new connection?"""
+    return p.rst or (p.fin_in and p.fin_out) or (p.syn_in < 0 and p.syn_out < 0)
+
+
+cdef uint64_t sum16(const uint8_t *p, Py_ssize_t n, uint64_t sum) noexcept nogil:
+    """Adds big-endian 16-bit words; an odd byte at the end is padded."""
+    cdef Py_ssize_t i = 0
+    while i + 1 < n:
+        sum += be16(p + i)
+        i += 2
+    if i < n:
+        sum += <uint64_t>p[i] << 8
+    return sum
+
+
+cdef inline uint16_t fold(uint64_t sum) noexcept nogil:
+    while sum >> 16:
+        sum = (sum & 0xFFFF) + (sum >> 16)
+    return <uint16_t>sum
+
+
+cdef bint is_partial(const Seg *s, const uint8_t *buf) noexcept nogil:
+    """Does the checksum field hold the pseudo-header's sum only?"""
+    cdef const uint8_t *ip = buf + s.off
+    cdef uint64_t sum = sum16(ip + 12, 8, 6 + <uint64_t>(s.hlen - s.iphl) + s.len)
+    return be16(ip + s.iphl + 16) == fold(sum)
+
+
+cdef void tcp_checksum(uint8_t *ip, Py_ssize_t iphl, Py_ssize_t n, const uint8_t *data, Py_ssize_t datalen) noexcept nogil:
+    """Fills in the TCP checksum of a packet of n bytes from the TCP header on; `data` follows its n bytes, if given."""
+    cdef uint64_t sum = sum16(ip + 12, 8, 6 + <uint64_t>(n + datalen))
+    cdef uint16_t folded
+    ip[iphl + 16] = ip[iphl + 17] = 0
+    sum = sum16(ip + iphl, n, sum)
+    if data != NULL:                # a TCP header's length is even
+        sum = sum16(data, datalen, sum)
+    folded = ~fold(sum)
+    ip[iphl + 16] = folded >> 8
+    ip[iphl + 17] = folded & 0xFF
+
+
+cdef void ip_checksum(uint8_t *ip, Py_ssize_t iphl) noexcept nogil:
+    cdef uint16_t folded
+    ip[10] = ip[11] = 0
+    folded = ~fold(sum16(ip, iphl, 0))
+    ip[10] = folded >> 8
+    ip[11] = folded & 0xFF
+
+
+# packets that are no segment; those up to SKIPPED are not delivered either
+cdef enum:
+    LYING = -1
+    SHORT_TCP = -2
+    BAD_DOFF = -3
+    SKIPPED = -4
+    SHORT_IP = -5
+    CUT_IP = -6
+    BAD_IHL = -7
+    FRAGMENT = -8
+    CUT_TCP = -9
+
+PROBLEMS = {
+    LYING: "expected an IP packet of the length that its header gives, found {origlen} bytes",
+    SHORT_TCP: "expected a TCP header of 20 bytes, found an IP packet of {origlen} bytes",
+    BAD_DOFF: "expected a TCP header of 20 bytes or more that lies within the packet",
+    SHORT_IP: "expected an IP header of 20 bytes, found {origlen}",
+    CUT_IP: "expected an IP header of 20 bytes, the capture holds {caplen}",
+    BAD_IHL: "expected an IP header of 20 bytes or more that lies within the packet",
+    FRAGMENT: "IP fragments are not supported",
+    CUT_TCP: "expected the whole TCP header, the capture holds {caplen} bytes of the packet",
+}
+
+
+cdef int read_packet(Seg *s, const uint8_t *p, int64_t caplen, int64_t origlen) noexcept nogil:
+    """Decodes one packet: returns the IP protocol (6: `s` is filled), or what is wrong with it.
+
+    With LYING, SHORT_TCP and BAD_DOFF `s` has addresses (and ports): the host gets such packets and drops them.
+    """
+    cdef int64_t iphl, total, thl
+    memset(s, 0, sizeof(Seg))
+    s.conn = -1
+    s.wscale = 255
+    s.side = FOREIGN
+    if caplen < 20:
+        return SHORT_IP if origlen < 20 else CUT_IP
+    iphl = (p[0] & 15) * 4
+    if p[0] >> 4 != 4 or iphl < 20 or iphl > origlen:
+        return BAD_IHL
+    total = be16(p + 2)
+    if total == 0:  # what a device with segmentation offload hands to the capture
+        total = origlen
+    if p[9] != 6:
+        return p[9]
+    if be16(p + 6) & 0x3FFF:
+        return FRAGMENT
+    s.saddr = be32(p + 12)
+    s.daddr = be32(p + 16)
+    s.ecn = p[1] & 3
+    s.ttl = p[8]
+    s.iphl = <uint8_t>iphl
+    if total > origlen or total < iphl:
+        s.bad = 1
+        read_ports(s, p + iphl, caplen - iphl)
+        return LYING
+    if total - iphl < 20:
+        s.bad = 1
+        read_ports(s, p + iphl, caplen - iphl)
+        return SHORT_TCP
+    if caplen - iphl < 20:
+        return CUT_TCP
+    p += iphl
+    read_ports(s, p, 20)
+    thl = (p[12] >> 4) * 4
+    if thl < 20 or thl > total - iphl:
+        s.bad = 1
+        return BAD_DOFF
+    if caplen - iphl < thl:
+        return CUT_TCP
+    s.seq = be32(p + 4)
+    s.ack = be32(p + 8)
+    s.flags = be16(p + 12) & 0x1FF
+    s.win = be16(p + 14)
+    s.urg = be16(p + 18)
+    s.hlen = <uint8_t>(iphl + thl)
+    s.len = <uint32_t>(total - iphl - thl)
+    s.held = <uint32_t>(min(caplen, total) - iphl - thl)
+    decode_options(s, p + 20, thl - 20)
+    return 6
+
+
+cdef inline void read_ports(Seg *s, const uint8_t *p, int64_t n) noexcept nogil:
+    if n >= 4:
+        s.sport = be16(p)
+        s.dport = be16(p + 2)

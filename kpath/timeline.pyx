@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a capture tells of the local application's socket calls, connection by connection.
+
+The rules, and how far they can be trusted:
+- A write ends where a segment has PSH: the kernel sets it on the last segment of each write.
+- A run of new data that begins unasked was written just then. One that follows an ACK for data in flight had been
+  waiting in the send queue, so it was written together with the run before.
+- A reader whose window's right edge stands still while data arrives does not read; it read when the edge moved.
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t
+from libc.stdlib cimport free
+
+from .segments cimport ACK, ARRIVED, FIN, PSH, RST, SENT, SYN, URG, Conn, Seg, Table
+
+cdef enum:
+    LEAD = 6000           # ns by which a call comes before the segment that it causes
+    BEHIND = 5000         # ns by which it comes after the capture's time of what arrived before: the stack is later too
+    SOON = 250000         # ns within which a segment is taken as the answer to what arrived
+
+MSG_OOB = 0x1
+MSG_MORE = 0x8000
+
+
+cdef inline bint after(uint32_t a, uint32_t b) noexcept nogil:
+    return <int32_t>(b - a) < 0
+
+
+cdef struct State:
+    uint32_t high         # end of what was sent, in sequence space
+    uint32_t una
+    uint32_t sml          # end of the last small segment
+    uint32_t mss
+    uint32_t window       # that the peer offers, scaled
+    uint32_t flight       # before the last arrival
+    int64_t arrival       # time of it
+    int64_t event         # time of the last segment in either direction
+    int64_t written       # time of the last call
+    uint32_t in_len
+    bint advanced
+    bint opened
+    bint got_fin
+
+
+cdef class Timeline:
+    """The segments of a table by connection, ready to be asked about each."""
+
+    cdef Table tab
+    cdef int64_t *order
+    cdef int64_t *first
+
+    def __cinit__(self, Table tab not None):
+        self.tab = tab
+        self.first = tab.ranges(&self.order, (1 << SENT) | (1 << ARRIVED))
+
+    def __dealloc__(self):
+        free(self.order)
+        free(self.first)
+
+    def established(self, Py_ssize_t c):
+        """When the handshake of a connection was over at this end (ns), or None."""
+        cdef int64_t i
+        cdef Seg *s
+        cdef bint synack = False
+        for i in range(self.first[c], self.first[c + 1]):
+            s = &self.tab.seg[self.order[i]]
+            if s.side == SENT and s.flags & SYN and s.flags & ACK:
+                synack = True
+            elif s.side == ARRIVED and s.flags & ACK and not s.flags & RST:
+                if s.flags & SYN:
+                    if not self.tab.conn[c].synack_out:
+                        return s.t
+                elif synack and s.ack == self.tab.conn[c].isn_out + 1:
+                    return s.t
+                elif synack and after(s.ack, self.tab.conn[c].isn_out):
+                    return s.t
+        return None
+
+    def writes(self, Py_ssize_t c):
+        """What the application of connection c did to send.
+
+        {"writes": [(t, length, MSG_ flags)], "nodelay": bool, "fin": (t, half_closed) or None, "abort": t or None,
+        "peer_fin": t or None}. Times in ns, in order.
+        """
+        cdef State w
+        cdef int64_t i, run_t = 0, fin_t = -1, abort_t = -1, peer_fin = -1
+        cdef uint32_t run = 0, end, new
+        cdef bint nodelay = False, more = False, late_data = False, late_reset = False, fresh
+        cdef Seg *s
+        cdef list out = []
+        start(&w, self.tab.conn[c].isn_out + 1)
+        w.mss = self.full_size(c)
+        for i in range(self.first[c], self.first[c + 1]):
+            s = &self.tab.seg[self.order[i]]
+            if s.bad:
+                continue
+            if s.side == ARRIVED:
+                arrive(&w, s)
+                if s.flags & FIN and peer_fin < 0:
+                    peer_fin = s.t
+                late_data |= fin_t >= 0 and s.len > 0
+                w.event = s.t + BEHIND
+                continue
+            end = s.seq + s.len
+            if s.flags & RST:
+                late_reset = True
+                if s.flags & ACK and s.seq == w.high and abort_t < 0:
+                    abort_t = call_time(&w, s.t)
+            elif s.len and not s.flags & SYN and after(end, w.high):
+                new = end - w.high
+                if run == 0:
+                    fresh = not was_queued(&w, s.t) or not out
+                    run_t = call_time(&w, s.t) if fresh else w.written + 1
+                    w.written = run_t
+                if s.len < w.mss and not s.flags & FIN:
+                    # Nagle's rule as the kernel has it: one small segment may be unacknowledged
+                    nodelay |= after(w.sml, w.una) and after(w.sml, w.high - 1)
+                    w.sml = end
+                run += new
+                w.high = end
+                if s.flags & URG and s.urg:
+                    run = flush_urgent(out, run_t, run, s)
+                elif s.flags & (PSH | FIN):
+                    more = s.flags & FIN and not s.flags & PSH
+                    out.append((run_t, run, MSG_MORE if more else 0))
+                    run = 0
+            if s.flags & FIN and fin_t < 0:
+                fin_t = w.written + 1 if s.len else call_time(&w, s.t)
+                w.written = fin_t
+                w.high = end + 1
+            w.event = s.t
+        if run:
+            out.append((run_t, run, 0))
+        return {"writes": out, "nodelay": nodelay, "fin": None if fin_t < 0 else (fin_t, late_data and not late_reset),
+                "abort": None if abort_t < 0 else abort_t, "peer_fin": None if peer_fin < 0 else peer_fin}
+
+    cdef uint32_t full_size(self, Py_ssize_t c) noexcept nogil:
+        """Payload of a full segment, from the MSS that both sides announced."""
+        cdef Conn *p = &self.tab.conn[c]
+        cdef uint32_t mss = 65535
+        if p.syn_out < 0 or p.syn_in < 0:
+            return 536
+        if self.tab.seg[p.syn_out].mss:
+            mss = self.tab.seg[p.syn_out].mss
+        mss = min(mss, <uint32_t>(self.tab.seg[p.syn_in].mss if self.tab.seg[p.syn_in].mss else 536))
+        return mss - 12 if mss > 12 and self.tab.seg[p.syn_out].ts and self.tab.seg[p.syn_in].ts else mss
+
+    def reads(self, Py_ssize_t c):
+        """[(t, bytes)] of the reads, when the application did not read as data arrived; None when it did.
+
+        bytes -1: all that there was.
+        """
+        cdef int64_t i, t
+        cdef Seg *s
+        cdef uint32_t edge = 0, ack = 0, most = 0, still = 0, mss = 536, win, moved
+        cdef int shift = 0
+        cdef bint any_ = False, stalled = False
+        cdef int64_t event = 0
+        cdef list out = []
+        if self.tab.conn[c].syn_out < 0 or self.tab.conn[c].syn_in < 0:
+            return None
+        s = &self.tab.seg[self.tab.conn[c].syn_out]
+        if s.wscale != 255 and self.tab.seg[self.tab.conn[c].syn_in].wscale != 255:
+            shift = s.wscale
+        for i in range(self.first[c], self.first[c + 1]):
+            s = &self.tab.seg[self.order[i]]
+            if s.bad or s.flags & (SYN | RST):
+                continue
+            if s.side == ARRIVED:
+                mss = max(mss, s.len)
+                event = s.t + BEHIND
+                continue
+            win = <uint32_t>s.win << shift
+            if any_ and after(s.ack + win, edge):
+                moved = s.ack + win - edge
+                t = max(event + 1, s.t - LEAD)
+                out.append((t, -1 if win >= most else <int64_t>moved))
+                still = 0
+            elif any_:
+                still += s.ack - ack
+                stalled |= still > 2 * mss
+            most = max(most, win)
+            if not any_ or after(s.ack + win, edge):
+                edge = s.ack + win
+            ack = s.ack
+            any_ = True
+            event = s.t
+        return out if stalled else None
+
+
+cdef void start(State *w, uint32_t high) noexcept nogil:
+    w.high = w.una = w.sml = high
+    w.window = 0
+    w.flight = 0
+    w.arrival = w.event = w.written = 0
+    w.in_len = 0
+    w.advanced = w.opened = w.got_fin = False
+
+
+cdef void arrive(State *w, const Seg *s) noexcept nogil:
+    w.flight = w.high - w.una
+    w.advanced = False
+    w.opened = False
+    w.in_len = s.len + (s.flags & FIN)
+    if s.flags & ACK and not s.flags & (SYN | RST):
+        if after(s.ack, w.una):
+            w.una = s.ack
+            w.advanced = True
+        w.opened = s.win > w.window
+        w.window = s.win
+    w.arrival = s.t
+
+
+cdef bint was_queued(const State *w, int64_t t) noexcept nogil:
+    """Had the data that is sent now been waiting for what arrived last?"""
+    if t - w.arrival > SOON or w.flight == 0:
+        return False
+    if w.in_len:            # the application may answer what arrived; while data is in flight it rather continues
+        return w.advanced and w.high != w.una
+    return w.advanced or w.opened
+
+
+cdef int64_t call_time(const State *w, int64_t t) noexcept nogil:
+    """A little before the segment at t, but behind all that happened before, if that is not the same moment."""
+    cdef int64_t at = t - LEAD
+    if at <= w.event:
+        at = w.event + 1
+    if at > t:
+        at = t
+    if at <= w.written:
+        at = w.written + 1
+    return at
+
+
+cdef uint32_t flush_urgent(list out, int64_t t, uint32_t run, const Seg *s):
+    """Writes up to the urgent pointer end with MSG_OOB; returns what is left of the run."""
+    cdef uint32_t behind
+    if s.urg > s.len:       # the urgent byte is still to come
+        return run
+    behind = s.len - s.urg
+    out.append((t, run - behind, MSG_OOB))
+    return behind

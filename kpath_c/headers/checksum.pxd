@@ -1,0 +1,89 @@
+"""net/checksum.h: the Internet checksum (RFC 1071), and how to change one without reading it all (RFC 1624).
+
+Sums are kept in the machine's byte order, as in the kernel: on a little-endian machine csum_fold() gives the field as
+it lies on the wire. csum_partial() adds 8 bytes at a time with the carry folded in.
+"""
+from kpath_c.headers.kernel cimport *
+
+cdef inline u32 csum_add(u32 csum, u32 addend) noexcept nogil:
+    cdef u32 res = csum + addend
+    return res + (res < addend)
+
+cdef inline u32 csum_sub(u32 csum, u32 addend) noexcept nogil:
+    return csum_add(csum, ~addend)
+
+cdef inline u16 csum16_add(u16 csum, u16 addend) noexcept nogil:
+    cdef u16 res = <u16>(csum + addend)
+    return <u16>(res + (res < addend))
+
+cdef inline u16 csum16_sub(u16 csum, u16 addend) noexcept nogil:
+    return csum16_add(csum, <u16>~addend)
+
+cdef inline u32 csum_shift(u32 sum_, int offset) noexcept nogil:
+    return ror32(sum_, 8) if offset & 1 else sum_
+
+cdef inline u32 csum_block_add(u32 csum, u32 csum2, int offset) noexcept nogil:
+    return csum_add(csum, csum_shift(csum2, offset))
+
+cdef inline u32 csum_unfold(__sum16 n) noexcept nogil:
+    return n
+
+cdef inline __sum16 csum_fold(u32 csum) noexcept nogil:
+    csum = (csum & 0xFFFF) + (csum >> 16)
+    csum = (csum & 0xFFFF) + (csum >> 16)
+    return <__sum16>~csum
+
+cdef inline u32 csum_from64to32(u64 sum_) noexcept nogil:
+    sum_ = (sum_ & 0xFFFFFFFFU) + (sum_ >> 32)
+    sum_ = (sum_ & 0xFFFFFFFFU) + (sum_ >> 32)
+    return <u32>sum_
+
+cdef inline u64 __csum_add64(u64 a, u64 b) noexcept nogil:
+    cdef u64 res = a + b
+    return res + (res < b)
+
+cdef inline u32 csum_partial(const void *buff, int length, u32 wsum) noexcept nogil:
+    """The sum of length bytes, begun at an even place, added to wsum."""
+    cdef const u8 *p = <const u8 *>buff
+    cdef u64 a = wsum
+    cdef u64 b = 0
+    cdef u64 last = 0
+    while length >= 32:
+        a = __csum_add64(a, get_unaligned_u64(p))
+        b = __csum_add64(b, get_unaligned_u64(p + 8))
+        a = __csum_add64(a, get_unaligned_u64(p + 16))
+        b = __csum_add64(b, get_unaligned_u64(p + 24))
+        p += 32
+        length -= 32
+    while length >= 8:
+        a = __csum_add64(a, get_unaligned_u64(p))
+        p += 8
+        length -= 8
+    if length > 0:
+        memcpy(&last, p, <size_t>length)
+        b = __csum_add64(b, last)
+    return csum_from64to32(__csum_add64(a, b))
+
+cdef inline u32 csum_tcpudp_nofold(__be32 saddr, __be32 daddr, u32 length, u8 proto, u32 wsum) noexcept nogil:
+    """The pseudo header of RFC 9293 3.1."""
+    cdef u64 s = wsum
+    s += saddr
+    s += daddr
+    s += <u64>(proto + length) << 8
+    return csum_from64to32(s)
+
+cdef inline __sum16 csum_tcpudp_magic(__be32 saddr, __be32 daddr, u32 length, u8 proto, u32 wsum) noexcept nogil:
+    return csum_fold(csum_tcpudp_nofold(saddr, daddr, length, proto, wsum))
+
+cdef inline __sum16 ip_compute_csum(const void *buff, int length) noexcept nogil:
+    return csum_fold(csum_partial(buff, length, 0))
+
+cdef inline __sum16 ip_fast_csum(const void *iph, unsigned int ihl) noexcept nogil:
+    return csum_fold(csum_partial(iph, <int>(ihl * 4), 0))
+
+cdef inline void csum_replace4(__sum16 *sum_, __be32 from_, __be32 to) noexcept nogil:
+    cdef u32 tmp = csum_sub(~csum_unfold(sum_[0]), from_)
+    sum_[0] = csum_fold(csum_add(tmp, to))
+
+cdef inline void csum_replace2(__sum16 *sum_, __be16 old, __be16 new) noexcept nogil:
+    sum_[0] = <__sum16>~csum16_add(csum16_sub(<u16>~sum_[0], old), new)

@@ -1,0 +1,558 @@
+"""The only face to Python: one `Host` is one network namespace of a Linux 6.18 machine, with one clock.
+
+All times at this face are ns since the epoch on the capture's clock, addresses are dotted strings, ports are in host
+order. Exceptions exist from here outwards; inside are the kernel's return codes and drop reasons.
+"""
+from array import array
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset, strncpy
+import socket as _socket
+
+from kpath_c.headers.tcp cimport *
+from kpath_c.net_namespace cimport cleanup_net, setup_net
+from kpath_c.route cimport fib_add_entry, fib_add_local_addr
+from kpath_c.sched cimport *
+from kpath_c.sockstate cimport sock_dict, tcp_info_dict
+from kpath_c.sysctl_net_ipv4 cimport sysctl_set
+from kpath_c.tcp cimport tcp_get_info
+from kpath_c.shim.netdevice cimport netdev_setup
+from kpath_c.shim.timer cimport timers_init
+from kpath_c.tcp_cong cimport tcp_ca_get_key_by_name
+from kpath_c.snmp_names import ICMP, IP, NET, TCP
+from kpath_c.dropreason_names import DROP_REASONS
+
+OPS = {
+    "socket": OP_SOCKET, "bind": OP_BIND, "listen": OP_LISTEN, "accept": OP_ACCEPT, "connect": OP_CONNECT,
+    "send": OP_SEND, "recv": OP_RECV, "shutdown": OP_SHUTDOWN, "close": OP_CLOSE, "poll": OP_POLL,
+    "setsockopt": OP_SETSOCKOPT, "getsockopt": OP_GETSOCKOPT, "fcntl": OP_FCNTL, "sendto": OP_SENDTO,
+    "tcp_info": OP_TCP_INFO, "ioctl": OP_IOCTL,
+}
+STATES = ("", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT",
+          "LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV")
+EVENTS = {
+    EV_TCP_PROBE: "tcp_probe", EV_CONG_STATE_SET: "tcp_cong_state_set", EV_RETRANSMIT_SKB: "tcp_retransmit_skb",
+    EV_RETRANSMIT_SYNACK: "tcp_retransmit_synack", EV_SET_STATE: "inet_sock_set_state",
+    EV_SEND_RESET: "tcp_send_reset", EV_RECEIVE_RESET: "tcp_receive_reset", EV_BAD_CSUM: "tcp_bad_csum",
+    EV_RCVBUF_GROW: "tcp_rcvbuf_grow", EV_TIMER_START: "timer_start", EV_TIMER_EXPIRE: "timer_expire",
+    EV_HRTIMER_START: "hrtimer_start", EV_HRTIMER_EXPIRE: "hrtimer_expire",
+    EV_RCV_SPACE_ADJUST: "tcp_rcv_space_adjust", EV_DESTROY_SOCK: "tcp_destroy_sock",
+    EV_SENDMSG_LOCKED: "tcp_sendmsg_locked",
+}
+RX_MODES = {"tun": RX_TUN, "vnet": RX_VNET, "veth": RX_VETH, "nic": RX_NIC}
+QDISCS = {"pfifo_fast": QDISC_PFIFO_FAST, "pfifo": QDISC_PFIFO_FAST, "noqueue": QDISC_NOQUEUE, "fq": QDISC_FQ,
+          "fq_codel": QDISC_FQ_CODEL, "mq": QDISC_PFIFO_FAST}
+ROUTE_METRICS = {
+    "mtu": RTAX_MTU, "window": RTAX_WINDOW, "rtt": RTAX_RTT, "rttvar": RTAX_RTTVAR, "ssthresh": RTAX_SSTHRESH,
+    "cwnd": RTAX_CWND, "advmss": RTAX_ADVMSS, "reordering": RTAX_REORDERING, "hoplimit": RTAX_HOPLIMIT,
+    "initcwnd": RTAX_INITCWND, "rto_min": RTAX_RTO_MIN, "initrwnd": RTAX_INITRWND, "quickack": RTAX_QUICKACK,
+    "fastopen_no_cookie": RTAX_FASTOPEN_NO_COOKIE,
+}
+# `ip route` shows milliseconds; the kernel keeps rtt in 1/8 ms and rttvar in 1/4 ms.
+METRIC_SCALE = {"rtt": 8, "rttvar": 4}
+ROUTE_FEATURES = {"ecn": 1, "tcp_usec_ts": 16}
+
+
+cdef __be32 be32_of(str addr) except? 0:
+    """Dotted address to network order; ValueError names what was expected."""
+    cdef bytes packed
+    cdef u32 v
+    try:
+        packed = _socket.inet_aton(addr) if addr.count(".") == 3 else b""
+    except OSError:
+        packed = b""
+    if len(packed) != 4:
+        raise ValueError(f"{addr!r}: expected an IPv4 address")
+    memcpy(&v, <const char *>packed, 4)
+    return v
+
+
+cdef str str_of(__be32 addr):
+    return _socket.inet_ntoa((<u8 *>&addr)[:4])
+
+
+cdef class _Column:
+    """One column of the emitted table as a read-only buffer; it keeps its host alive."""
+    cdef Host host
+    cdef void *p
+    cdef Py_ssize_t shape[1]
+    cdef Py_ssize_t strides[1]
+    cdef bytes fmt
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        view.buf = self.p
+        view.obj = self
+        view.len = self.shape[0] * self.strides[0]
+        view.readonly = 1
+        view.itemsize = self.strides[0]
+        view.format = self.fmt
+        view.ndim = 1
+        view.shape = self.shape
+        view.strides = self.strides
+        view.suboffsets = NULL
+        view.internal = NULL
+
+    def __releasebuffer__(self, Py_buffer *view):
+        pass
+
+
+cdef class Host:
+    """One Linux host in virtual time. See /kpath_c/host.pyx for the units; `close()` frees all it holds."""
+    cdef net *n
+    cdef engine e
+    cdef object keep
+    cdef Py_buffer view
+    cdef bint has_view
+    cdef bint clock_given
+    cdef list arrays
+    cdef dict pool_left
+
+    def __cinit__(self):
+        self.n = <net *>calloc(1, sizeof(net))
+        if self.n == NULL:
+            raise MemoryError()
+        self.has_view = False
+
+    def __init__(self, *, hz=250, addrs=("10.0.0.1",), device=None, clock=None):
+        cdef dict dev = dict(device or {})
+        cdef dict clk = dict(clock or {})
+        cdef net *n = self.n
+        cdef s64 tick
+        if not 24 <= hz <= 10000:
+            raise ValueError(f"hz {hz}: expected 24 to 10000")
+        n.e.hz = hz
+        n.e.tick_ns = clk.get("tick_ns") or 1000000000 // hz
+        n.e.jiffies_minus_mono_ticks = clk.get("jiffies_minus_mono_ticks") or (2 ** 32 - 300 * hz)
+        self.clock_given = clk.get("mono_to_real_ns") is not None
+        n.e.mono_to_real_ns = clk.get("mono_to_real_ns") or 0
+        n.e.mono_ns = 0
+        n.e.jiffies = <unsigned long>n.e.jiffies_minus_mono_ticks
+        self.fixed_secrets()
+        n.closing = 0
+        rx = dev.get("rx", "tun")
+        if rx not in RX_MODES:
+            raise ValueError(f"device rx {rx!r}: expected one of {', '.join(RX_MODES)}")
+        mtu = dev.get("mtu", 1500)
+        if not isinstance(mtu, int) or not 68 <= mtu <= 65535:
+            raise ValueError(f"device mtu {mtu!r}: expected 68 to 65535")
+        netdev_setup(n, &n.dev, RX_MODES[rx], mtu, bool(dev.get("tso", False)), bool(dev.get("gso", False)),
+                     bool(dev.get("gro", False)), QDISC_PFIFO_FAST)
+        if setup_net(n):
+            raise MemoryError()
+        engine_init(&self.e, n)
+        for addr in addrs:
+            if fib_add_local_addr(n, be32_of(addr)):
+                raise ValueError("addr: too many addresses")
+        self.arrays = []
+
+    cdef void fixed_secrets(self):
+        """Everything that a booting kernel draws at random. A test wants the same each time."""
+        cdef host_entropy *e = &self.n.e
+        cdef int i
+        e.random_state = 0x9E3779B97F4A7C15ULL
+        for i in range(2):
+            e.net_secret.key[i] = 0x0123456789ABCDEFULL + <u64>i
+            e.timestamp_secret.key[i] = 0x23456789ABCDEF01ULL + <u64>i
+            e.syncookie_secret[0].key[i] = 0x456789ABCDEF0123ULL + <u64>i
+            e.syncookie_secret[1].key[i] = 0x6789ABCDEF012345ULL + <u64>i
+            e.ip_id_key.key[i] = 0x89ABCDEF01234567ULL + <u64>i
+        e.hash_mix = 0x5BD1E995
+        e.inet_ehash_secret = 0x9E3779B9
+        e.tcp_ipv4_hash_secret = 0x85EBCA6B
+
+    @property
+    def mono_to_real_ns(self):
+        """CLOCK_REALTIME minus CLOCK_MONOTONIC, ns."""
+        return self.n.e.mono_to_real_ns
+
+    @property
+    def now(self):
+        """The clock, ns since the epoch."""
+        return <s64>self.n.e.mono_ns + self.n.e.mono_to_real_ns
+
+    cdef void start_clock(self, s64 first):
+        """Sets the clock just before the first event; a host of unknown clock is taken to be up for 1000 s."""
+        cdef net *n = self.n
+        cdef s64 mono
+        if n.e.mono_ns:
+            return
+        if not self.clock_given:
+            n.e.mono_to_real_ns = first - 1000000000000
+            self.clock_given = True
+        mono = first - n.e.mono_to_real_ns
+        if mono <= 0:
+            raise ValueError("clock: the first event lies before CLOCK_MONOTONIC 0")
+        n.e.mono_ns = <u64>mono - 1
+        n.e.jiffies = <unsigned long>(n.e.jiffies_minus_mono_ticks + <s64>(n.e.mono_ns // n.e.tick_ns))
+        timers_init(n)
+
+    # ------------------------------------------------------------------------------------ settings
+
+    def sysctl(self, str name, str value):
+        """Sets one sysctl by its full name. KeyError: 6.18 has none of that name. ValueError: it would refuse the value."""
+        cdef bytes bn = name.encode()
+        cdef bytes bv = value.encode()
+        cdef int err = sysctl_set(self.n, bn, bv)
+        if err == -ENOENT:
+            raise KeyError(name)
+        if err:
+            raise ValueError(f"{name} = {value!r}: the kernel would refuse this value")
+
+    def add_route(self, str dst, int prefixlen, dict metrics=None, locks=(), features=()):
+        """Adds a route; metrics under `ip route`'s names (rtt, rttvar and rto_min in ms)."""
+        cdef fib_entry f
+        cdef u32 lock = 0
+        cdef int index
+        cdef bytes name_b
+        cdef bint ecn = False
+        if not 0 <= prefixlen <= 32:
+            raise ValueError(f"{dst}/{prefixlen}: expected a prefix length of 0 to 32")
+        memset(&f, 0, sizeof(f))
+        f.dst = be32_of(dst) if dst != "0.0.0.0" else 0
+        f.prefixlen = <u8>prefixlen
+        f.type = RTN_UNICAST
+        for name, value in (metrics or {}).items():
+            if name == "congctl":
+                name_b = str(value).encode()
+                f.ca_key = tcp_ca_get_key_by_name(name_b, &ecn)
+                if not f.ca_key:
+                    raise ValueError(f"route congctl {value!r}: no such congestion control")
+                continue
+            if name not in ROUTE_METRICS:
+                raise ValueError(f"route metric {name!r}: unknown")
+            index = ROUTE_METRICS[name]
+            f.metrics[index - 1] = <u32>(int(value) * METRIC_SCALE.get(name, 1))
+        for name in locks:
+            if name not in ROUTE_METRICS:
+                raise ValueError(f"route metric {name!r}: unknown")
+            lock |= 1 << <int>ROUTE_METRICS[name]
+        f.metrics[RTAX_LOCK - 1] = lock
+        for name in features:
+            if name not in ROUTE_FEATURES:
+                raise ValueError(f"route feature {name!r}: unknown")
+            f.metrics[RTAX_FEATURES - 1] |= <u32>ROUTE_FEATURES[name]
+        if fib_add_entry(self.n, &f) == NULL:
+            raise MemoryError()
+
+    def qdisc(self, str kind):
+        """The root queueing discipline, by name."""
+        if kind not in QDISCS:
+            raise ValueError(f"qdisc {kind!r}: not modelled (expected one of {', '.join(QDISCS)})")
+        self.n.dev.qdisc = QDISCS[kind]
+
+    def latency(self, s64 rx_ns=8000, s64 call_ns=5000, s64 wake_ns=15000):
+        """How long after a packet's stamp, a call's entry and a wake-up the stack acts, ns."""
+        self.e.rx_latency = rx_ns
+        self.e.call_latency = call_ns
+        self.e.wake_latency = wake_ns
+
+    def pin(self, str laddr, int lport, str raddr, int rport, isn, tsoff, bint passive):
+        """Numbers of the next connection with this 4-tuple that are not determined by input.
+
+        isn: first sequence number; tsoff: TSval minus CLOCK_MONOTONIC in ms (None: by the host's secrets), both mod 2^32.
+        """
+        cdef pin_entry *p = <pin_entry *>calloc(1, sizeof(pin_entry))
+        cdef pin_entry **pp = &self.e.pins
+        if p == NULL:
+            raise MemoryError()
+        p.laddr = be32_of(laddr)
+        p.raddr = be32_of(raddr)
+        p.lport = htons(<u16>lport)
+        p.rport = htons(<u16>rport)
+        p.isn = <u32>(isn & 0xFFFFFFFF)
+        p.tsoff_set = tsoff is not None
+        p.tsoff = <u32>((tsoff or 0) & 0xFFFFFFFF)
+        p.passive = passive
+        while pp[0] != NULL:
+            pp = &pp[0].next
+        pp[0] = p
+
+    # ------------------------------------------------------------------------------------ input
+
+    def load(self, buf, t, off, caplen, origlen):
+        """The packets that arrive, in order of time.
+
+        buf: bytes-like with the whole capture. t (ns), off (of the IP header in buf), caplen, origlen (bytes of the IP
+        packet held and on the wire): int64 arrays of one length.
+        """
+        cdef s64[::1] vt, vo, vc, vl
+        cdef Py_ssize_t i
+        if self.has_view:
+            raise RuntimeError("load: a Host takes one capture")
+        PyObject_GetBuffer(buf, &self.view, PyBUF_SIMPLE)
+        self.has_view = True
+        self.keep = buf
+        if not len(t):
+            return
+        vt, vo, vc, vl = t, off, caplen, origlen
+        if not (vt.shape[0] == vo.shape[0] == vc.shape[0] == vl.shape[0]):
+            raise ValueError("load: arrays of different lengths")
+        for i in range(vt.shape[0]):
+            if vo[i] < 0 or vc[i] < 0 or vl[i] < vc[i] or vo[i] + vc[i] > self.view.len:
+                raise ValueError(f"load: packet {i}: outside the buffer")
+        self.arrays = [t, off, caplen, origlen]
+        self.e.buf = <u8 *>self.view.buf
+        self.e.buf_len = <size_t>self.view.len
+        self.e.arr_t = &vt[0]
+        self.e.arr_off = &vo[0]
+        self.e.arr_cap = &vc[0]
+        self.e.arr_len = &vl[0]
+        self.e.n_arr = vt.shape[0]
+
+    def add_call(self, s64 t0, s64 t1, int thread, int slot, int op, s64 a0=0, s64 a1=0, s64 a2=0, s64 a3=0, str s="",
+                 ret=None, errno=None):
+        """Adds a socket call (see OPS); calls are added in order of t0. Its index."""
+        cdef call_ev c
+        cdef bytes b
+        cdef s64 i
+        memset(&c, 0, sizeof(c))
+        c.t0, c.t1, c.slot, c.op = t0, t1, slot, op
+        c.a0, c.a1, c.a2, c.a3 = a0, a1, a2, a3
+        if s:
+            if op == OP_BIND or op == OP_CONNECT or op == OP_SENDTO:
+                c.addr = be32_of(s)
+            else:
+                b = s.encode()
+                strncpy(c.s, b, 15)
+        i = engine_add_call(&self.e, &c, thread)
+        if i < 0:
+            raise MemoryError() if i == -ENOMEM else ValueError(f"add_call: slot {slot}")
+        return i
+
+    def auto_reader(self, int slot, bint on, limit_len=None):
+        """Whether data on this socket (-1: on every one that is not named itself) is read as it arrives."""
+        if slot < 0:
+            self.e.auto_read_all = on
+            return
+        if engine_slot(&self.e, slot):
+            raise ValueError(f"auto_reader: slot {slot}")
+        self.e.auto_read[slot] = 1 if on else 2
+
+    def auto_accept(self, int slot, bint on, int first_new_slot=-1):
+        """A listener accepts whatever completes, into the slots from first_new_slot on."""
+        if engine_slot(&self.e, slot):
+            raise ValueError(f"auto_accept: slot {slot}")
+        self.e.auto_accept[slot] = first_new_slot if on else -1
+
+    def trace_state(self, limit=100000):
+        """Keeps a copy of the socket at each trace point, `limit` at the most (see states())."""
+        self.e.limit_states = limit
+
+    def want_probes(self, bint on):
+        """Whether tcp_probe records are kept (on at first)."""
+        self.e.want_probes = on
+
+    def run(self, until=None):
+        """Handles everything up to `until` (ns; None: to the end of the input)."""
+        cdef s64 end
+        cdef s64 first = 0x7FFFFFFFFFFFFFFF
+        cdef s64 i
+        if self.e.n_arr:
+            first = self.e.arr_t[0]
+        if self.e.n_calls:
+            first = min(first, self.e.calls[0].t0)
+        if until is not None:
+            first = min(first, <s64>until)
+        if first != 0x7FFFFFFFFFFFFFFF:
+            self.start_clock(first)
+        if until is None:
+            end = self.now
+            if self.e.n_arr:
+                end = max(end, self.e.arr_t[self.e.n_arr - 1])
+            for i in range(self.e.n_calls):
+                end = max(end, self.e.calls[i].t0, self.e.calls[i].t1)
+            end += 1000000
+        else:
+            end = until
+        with nogil:
+            engine_run(&self.e, end)
+        if self.e.oom:
+            raise MemoryError()
+
+    def receive(self, bytes packet, t=None):
+        """Delivers one IP packet at time t (ns; None: now), after everything due before. Its index, for drops()."""
+        cdef s64 at = self.now if t is None else t
+        cdef s64 index = self.e.n_arr + len(self.arrays)
+        self.start_clock(at)
+        self.arrays.append(packet)
+        cdef u8 *p = packet
+        cdef u32 length = <u32>len(packet)
+        with nogil:
+            engine_receive(&self.e, p, length, length, index, at)
+        return index
+
+    def call(self, int slot, op, s64 a0=0, s64 a1=0, s64 a2=0, s64 a3=0, str s="", int thread=0):
+        """Makes a socket call now. (return value or -1, errno or 0, whether it is over); see calls() for what sleeps."""
+        cdef s64 i
+        self.start_clock(self.now if self.n.e.mono_ns else 1000000000000000000)
+        i = self.add_call(self.now, -1, thread, slot, OPS[op] if isinstance(op, str) else op, a0, a1, a2, a3, s)
+        with nogil:
+            engine_run(&self.e, <s64>self.n.e.mono_ns + self.n.e.mono_to_real_ns)
+        return self.e.calls[i].ret, self.e.calls[i].err, self.e.calls[i].state == CALL_DONE
+
+    # ------------------------------------------------------------------------------------ results
+
+    def emitted_count(self):
+        return self.e.n_em
+
+    def emitted(self, s64 i):
+        """(ns, connection index or -1, payload bytes, their offset in the stream or -1, IP and TCP headers) of segment i."""
+        if not 0 <= i < self.e.n_em:
+            raise IndexError(i)
+        return (self.e.em_t[i], self.e.em_conn[i], self.e.em_plen[i], self.e.em_soff[i],
+                (<u8 *>(self.e.hdr + self.e.em_off[i]))[:self.e.em_hlen[i]])
+
+    cdef object column(self, void *p, Py_ssize_t n, Py_ssize_t size, bytes fmt):
+        cdef _Column c
+        if n == 0:
+            return memoryview(array("b" if size == 1 else "i" if size == 4 else "q"))
+        c = _Column()
+        c.host, c.p, c.fmt = self, p, fmt
+        c.shape[0], c.strides[0] = n, size
+        return memoryview(c)
+
+    def emitted_buffers(self):
+        """(headers, t, off, hlen, plen, soff, conn): the table of emitted segments, without a copy; valid until the next run()."""
+        cdef engine *e = &self.e
+        return (self.column(e.hdr, e.hdr_len, 1, b"B"), self.column(e.em_t, e.n_em, 8, b"q"),
+                self.column(e.em_off, e.n_em, 8, b"q"), self.column(e.em_hlen, e.n_em, 4, b"i"),
+                self.column(e.em_plen, e.n_em, 4, b"i"), self.column(e.em_soff, e.n_em, 8, b"q"),
+                self.column(e.em_conn, e.n_em, 4, b"i"))
+
+    def probes(self):
+        """tcp_probe records, as shared in `interfaces.md`: a list of dictionaries."""
+        cdef list out = []
+        cdef probe_rec *r
+        cdef s64 i
+        for i in range(self.e.n_probes):
+            r = &self.e.probes[i]
+            out.append({
+                "time": r.t, "saddr": str_of(r.saddr), "sport": r.sport, "daddr": str_of(r.daddr), "dport": r.dport,
+                "data_len": r.data_len, "snd_nxt": r.snd_nxt, "snd_una": r.snd_una, "snd_cwnd": r.snd_cwnd,
+                "ssthresh": r.ssthresh, "snd_wnd": r.snd_wnd, "srtt": r.srtt, "rcv_wnd": r.rcv_wnd,
+                "ca_state": r.ca_state, "rto": r.rto, "packets_out": r.packets_out, "retrans_out": r.retrans_out,
+                "lost_out": r.lost_out, "sacked_out": r.sacked_out})
+        return out
+
+    def counters(self):
+        """The non-zero SNMP and TcpExt counters under nstat's names, without the TcpExt prefix."""
+        cdef dict out = {}
+        for names, which in ((IP, 0), (ICMP, 1), (TCP, 2), (NET, 3)):
+            for i, name in names.items():
+                if which == 0:
+                    v = self.n.mib.ip[<int>i]
+                elif which == 1:
+                    v = self.n.mib.icmp[<int>i]
+                elif which == 2:
+                    v = self.n.mib.tcp[<int>i]
+                else:
+                    v = self.n.mib.net[<int>i]
+                if v:
+                    out[name] = v
+        return out
+
+    def connections(self):
+        """Every connection that was opened or accepted, in order: a list of dictionaries."""
+        cdef list out = []
+        cdef conn_rec *c
+        cdef tcp_info info
+        cdef dict d
+        cdef int i
+        for i in range(self.e.n_conns):
+            c = &self.e.conns[i]
+            memset(&info, 0, sizeof(info))
+            if c.sk != NULL:
+                tcp_get_info(c.sk, &info)
+                info.tcpi_state = c.sk.sk_state
+            elif c.info != NULL:
+                memcpy(&info, c.info, sizeof(info))
+            d = tcp_info_dict(&info)
+            out.append({"laddr": str_of(c.laddr), "lport": c.lport, "raddr": str_of(c.raddr), "rport": c.rport,
+                        "passive": bool(c.passive), "t_open": c.t_open,
+                        "state": "TIME_WAIT" if self.in_time_wait(i) else STATES[c.state],
+                        "segs_in": d["tcpi_segs_in"], "segs_out": d["tcpi_segs_out"], "tcp_info": d})
+        return out
+
+    cdef bint in_time_wait(self, int trace_id):
+        cdef list_head *p = self.n.all_timewait.next
+        cdef inet_timewait_sock *tw
+        while p != &self.n.all_timewait:
+            tw = <inet_timewait_sock *>(<u8 *>p - <size_t>&(<inet_timewait_sock *>NULL).tw_host_node)
+            if tw.trace_id == trace_id:
+                return True
+            p = p.next
+        return False
+
+    def calls(self):
+        """What came of each call: (return value or -1, errno or 0, ns when it was over or -1, whether it is over)."""
+        cdef s64 i
+        return [(self.e.calls[i].ret, self.e.calls[i].err, self.e.calls[i].t_done, self.e.calls[i].state == CALL_DONE)
+                for i in range(self.e.n_calls)]
+
+    def call_info(self, s64 i):
+        """TCP_INFO that the tcp_info call of this index saw, or None."""
+        if not 0 <= i < self.e.n_infos or self.e.infos[i] == NULL:
+            return None
+        return tcp_info_dict(<tcp_info *>self.e.infos[i])
+
+    def drops(self):
+        """(ns, index of the arrival, the kernel's drop reason) of each packet that was dropped."""
+        cdef s64 i
+        return [(self.e.drops[i].t, self.e.drops[i].packet, DROP_REASONS[self.e.drops[i].reason]
+                 if self.e.drops[i].reason < len(DROP_REASONS) else str(self.e.drops[i].reason))
+                for i in range(self.e.n_drops)]
+
+    def warnings(self):
+        """What was reached and is not ported yet."""
+        cdef int i
+        return ["not ported yet: " + self.e.not_ported[i].decode() for i in range(self.e.n_not_ported)]
+
+    def states(self):
+        """(ns, event name, argument, socket as a dictionary) at each trace point, if trace_state() asked for them."""
+        cdef s64 i
+        cdef state_rec *r
+        out = []
+        for i in range(self.e.n_states):
+            r = &self.e.states[i]
+            out.append((r.t, EVENTS.get(r.event, str(r.event)), r.arg, sock_dict(&r.tp)))
+        return out
+
+    def sock_state(self, int slot):
+        """Every scalar field of the socket in this slot, or None."""
+        if not 0 <= slot < self.e.n_slots or self.e.slots[slot] == NULL or self.e.slots[slot].sk == NULL:
+            return None
+        return sock_dict(tcp_sk(self.e.slots[slot].sk))
+
+    def pools(self):
+        """Live objects by pool; all 0 after close()."""
+        cdef kmem_cache *all_[10]
+        cdef int i
+        if self.n == NULL:
+            return dict(self.pool_left)
+        all_[:] = [&self.n.tcp_prot_slab, &self.n.tcp_request_slab, &self.n.tcp_timewait_slab, &self.n.skbuff_cache,
+                   &self.n.skbuff_fclone_cache, &self.n.bind_bucket_slab, &self.n.bind2_bucket_slab,
+                   &self.n.socket_slab, &self.n.dst_slab, &self.n.misc_slab]
+        return {all_[i].name.decode(): all_[i].live for i in range(10)}
+
+    def close(self):
+        """Ends every socket and timer and frees the host; pools() then tells what was not given back."""
+        if self.n == NULL:
+            return
+        if self.e.n_tasks and self.n.e.mono_ns:
+            engine_close_all(&self.e)
+        cleanup_net(self.n)
+        self.pool_left = self.pools()
+        self.release()
+
+    cdef void release(self):
+        engine_free(&self.e)
+        if self.n != NULL:
+            free(self.n)
+            self.n = NULL
+        if self.has_view:
+            PyBuffer_Release(&self.view)
+            self.has_view = False
+
+    def __dealloc__(self):
+        if self.n != NULL:
+            self.release()

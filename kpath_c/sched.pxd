@@ -1,0 +1,180 @@
+"""The order of things: arrivals, socket calls and timers of one host, merged in time (see sched.pyx)."""
+from kpath_c.headers.kernel cimport *
+
+cdef enum call_op:
+    OP_SOCKET
+    OP_BIND
+    OP_LISTEN
+    OP_ACCEPT
+    OP_CONNECT
+    OP_SEND
+    OP_RECV
+    OP_SHUTDOWN
+    OP_CLOSE
+    OP_POLL
+    OP_SETSOCKOPT
+    OP_GETSOCKOPT
+    OP_FCNTL
+    OP_SENDTO
+    OP_TCP_INFO
+    OP_IOCTL
+
+cdef enum call_state:
+    CALL_PENDING
+    CALL_ASLEEP
+    CALL_DONE
+
+# One socket call of the application: what it asks, and what came of it.
+cdef struct call_ev:
+    s64 t0                      # ns of the capture's clock
+    s64 t1                      # -1: not known
+    s64 a0
+    s64 a1
+    s64 a2
+    s64 a3
+    __be32 addr
+    int task                    # index into engine.tasks
+    int slot
+    int op
+    char s[16]
+    u8 state
+    int err                     # errno, positive
+    s64 ret
+    s64 t_done
+    s64 next                    # next call of a task that was busy when its time came, -1
+
+# One thread of the application. It is in one call at a time.
+cdef struct task:
+    engine *eng
+    int thread
+    s64 call                    # index of the call it is in, -1 none
+    s64 queue_head              # calls whose time has come while it was busy
+    s64 queue_tail
+    s64 run_at                  # ns (capture's clock) at which it will run, NEVER while asleep
+    int runq_pos                # index in engine.runq, -1
+    u8 reader                   # not a thread: the automatic reader of a socket
+    u8 timed_out
+    u8 woken                    # its wake-up has been seen and it is in the run queue for that
+    socket *sock                # whose waiters list it is in
+    task *wait_next
+    msghdr msg
+    page_frag frag              # current->task_frag
+    timer_list timeout          # schedule_timeout() of the call that sleeps
+    sockaddr_in sa
+
+cdef struct conn_rec:
+    __be32 laddr
+    __be32 raddr
+    u16 lport
+    u16 rport
+    u8 passive
+    u8 state
+    s64 t_open
+    sock *sk                    # NULL once it is gone
+    void *info                  # its last tcp_info, malloc'ed, once it is gone
+
+cdef struct probe_rec:
+    s64 t
+    __be32 saddr
+    __be32 daddr
+    u16 sport
+    u16 dport
+    u32 data_len
+    u32 snd_nxt
+    u32 snd_una
+    u32 snd_cwnd
+    u32 ssthresh
+    u32 snd_wnd
+    u32 srtt
+    u32 rcv_wnd
+    u32 rto
+    u32 packets_out
+    u32 retrans_out
+    u32 lost_out
+    u32 sacked_out
+    u8 ca_state
+
+cdef struct drop_rec:
+    s64 t
+    s64 packet
+    int reason
+
+# A copy of the whole socket at a trace point, for tests and for lining up with the corpus.
+cdef struct state_rec:
+    s64 t
+    int event
+    s64 arg
+    tcp_sock tp
+
+cdef struct engine:
+    net *n
+    s64 now                     # ns of the capture's clock, of the event that is being handled
+    s64 rx_latency              # ns from the capture's stamp to the stack
+    s64 call_latency            # ns from a call's entry to its effect
+    s64 wake_latency            # ns from a wake-up to the woken call's going on
+    # arrivals
+    u8 *buf
+    size_t buf_len
+    s64 *arr_t
+    s64 *arr_off
+    s64 *arr_cap
+    s64 *arr_len
+    s64 n_arr
+    s64 arr_i
+    # calls
+    call_ev *calls
+    s64 n_calls
+    s64 max_calls
+    s64 call_i
+    task **tasks
+    int n_tasks
+    int max_tasks
+    task **runq
+    int n_runq
+    int max_runq
+    socket **slots
+    int n_slots
+    u8 auto_read_all
+    u8 *auto_read               # one a slot
+    s64 *auto_accept            # one a slot: first slot for what is accepted, -1 not at all
+    # what came out
+    u8 *hdr
+    s64 hdr_len
+    s64 hdr_max
+    s64 *em_t
+    s64 *em_off
+    s64 *em_soff
+    int *em_hlen
+    int *em_plen
+    int *em_conn
+    s64 n_em
+    s64 max_em
+    probe_rec *probes
+    s64 n_probes
+    s64 max_probes
+    u8 want_probes
+    drop_rec *drops
+    s64 n_drops
+    s64 max_drops
+    conn_rec *conns
+    int n_conns
+    int max_conns
+    state_rec *states
+    s64 n_states
+    s64 max_states
+    s64 limit_states
+    void **infos                # tcp_info of each OP_TCP_INFO call, by call index; NULL where none
+    s64 n_infos
+    pin_entry *pins
+    u32 not_ported_bits
+    const char *not_ported[32]
+    int n_not_ported
+    u8 oom
+
+cdef int engine_init(engine *e, net *n) noexcept nogil
+cdef void engine_free(engine *e) noexcept nogil
+cdef s64 engine_add_call(engine *e, call_ev *c, int thread) noexcept nogil
+cdef int engine_slot(engine *e, int slot) noexcept nogil
+cdef void engine_run(engine *e, s64 until) noexcept nogil
+cdef void engine_receive(engine *e, u8 *ip, u32 caplen, u32 origlen, s64 index, s64 t) noexcept nogil
+cdef void engine_close_all(engine *e) noexcept nogil

@@ -1,0 +1,975 @@
+"""The order of things in a replay: arrivals, the application's calls and timers, merged in time.
+
+Nothing here is a port. It stands where hardware, the scheduler and the application stand around the kernel's TCP: it hands
+packets to the device, starts socket calls, lets calls that sleep go on once they are woken, and writes down what the
+stack emits. One `engine` belongs to one host.
+
+When a woken call goes on is not in the capture. A recorded call tells when it returned, so a call that returns at its
+first wake-up goes on just before that; any other goes on `wake_latency` after the last arrival that could have kept
+the processor busy (packets that fall due together are all handled before the application runs).
+"""
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memcpy, memset, strlen, strncpy
+
+from kpath_c.headers.tcp cimport *
+from kpath_c.af_inet cimport (inet_accept, inet_bind, inet_create, inet_listen, inet_recvmsg, inet_release,
+                              inet_sendmsg, inet_shutdown, inet_stream_connect)
+from kpath_c.ip_sockglue cimport ip_getsockopt, ip_setsockopt
+from kpath_c.ip_input cimport ip_rcv
+from kpath_c.shim.netdevice cimport netdev_rx_skb
+from kpath_c.shim.slab cimport kmem_cache_free, kmem_cache_zalloc
+from kpath_c.shim.timer cimport advance, mod_timer, next_timer_ns, timer_delete, timer_setup
+from kpath_c.sock cimport sk_getsockopt, sk_setsockopt
+from kpath_c.tcp cimport tcp_get_info, tcp_getsockopt, tcp_ioctl, tcp_poll, tcp_setsockopt
+
+cdef enum:
+    GROW_MIN = 1024
+    READ_YES = 1                # engine.auto_read, one a slot; 0: as auto_read_all says
+    READ_NO = 2
+
+cdef s64 NEVER = 0x7FFFFFFFFFFFFFFF
+# A call is recorded as over when it is back in user space; the kernel's part ended a little earlier.
+cdef s64 RETURN_NS = 2000
+
+
+# ------------------------------------------------------------------------------------------- growing arrays
+
+cdef int grow(void **p, s64 *cap, s64 need, size_t size) noexcept nogil:
+    """Makes room for `need` elements of `size` bytes; 0, or -ENOMEM with the old array kept."""
+    cdef s64 want = cap[0]
+    cdef void *q
+    if need <= want:
+        return 0
+    if want < GROW_MIN:
+        want = GROW_MIN
+    while want < need:
+        want *= 2
+    q = realloc(p[0], <size_t>want * size)
+    if q == NULL:
+        return -ENOMEM
+    p[0] = q
+    cap[0] = want
+    return 0
+
+
+cdef int grow_int(void **p, int *cap, s64 need, size_t size) noexcept nogil:
+    cdef s64 c = cap[0]
+    cdef int err = grow(p, &c, need, size)
+    cap[0] = <int>c
+    return err
+
+
+# ------------------------------------------------------------------------------------------- hooks: what the stack tells
+
+cdef s64 real_ns(engine *e) noexcept nogil:
+    return <s64>e.n.e.mono_ns + e.n.e.mono_to_real_ns
+
+
+cdef int conn_of(engine *e, sock *sk) noexcept nogil:
+    """Index of the socket's record in the connection table; made at its first use."""
+    cdef conn_rec *c
+    if sk.trace_id >= 0:
+        return sk.trace_id
+    if grow_int(<void **>&e.conns, &e.max_conns, e.n_conns + 1, sizeof(conn_rec)):
+        e.oom = 1
+        return -1
+    c = &e.conns[e.n_conns]
+    memset(c, 0, sizeof(conn_rec))
+    c.laddr = inet_sk(sk).inet_saddr
+    c.raddr = sk.sk_daddr
+    c.lport = sk.sk_num
+    c.rport = ntohs(sk.sk_dport)
+    c.t_open = real_ns(e)
+    c.sk = sk
+    c.state = sk.sk_state
+    sk.trace_id = e.n_conns
+    e.n_conns += 1
+    return sk.trace_id
+
+
+cdef s64 stream_offset(sock *sk, u32 seq) noexcept nogil:
+    """Offset in the sent stream of sequence number `seq`, 64 bits wide."""
+    cdef tcp_sock *tp = tcp_sk(sk)
+    cdef u32 low = seq - tp.iss - 1
+    cdef s64 near = <s64>tp.bytes_acked
+    return near + <s32>(low - <u32>near)
+
+
+cdef void on_xmit(void *ctx, sk_buff *skb, u8 *hdr, u32 hdr_len, u32 payload_len, u32 seq) noexcept nogil:
+    cdef engine *e = <engine *>ctx
+    cdef sock *sk = skb.sk
+    cdef s64 i = e.n_em
+    cdef s64 cap
+    if i >= e.max_em:
+        cap = e.max_em
+        if grow(<void **>&e.em_t, &cap, i + 1, 8):
+            e.oom = 1
+            return
+        cap = e.max_em
+        grow(<void **>&e.em_off, &cap, i + 1, 8)
+        cap = e.max_em
+        grow(<void **>&e.em_soff, &cap, i + 1, 8)
+        cap = e.max_em
+        grow(<void **>&e.em_hlen, &cap, i + 1, 4)
+        cap = e.max_em
+        grow(<void **>&e.em_plen, &cap, i + 1, 4)
+        cap = e.max_em
+        grow(<void **>&e.em_conn, &cap, i + 1, 4)
+        e.max_em = cap
+    if grow(<void **>&e.hdr, &e.hdr_max, e.hdr_len + hdr_len, 1):
+        e.oom = 1
+        return
+    memcpy(e.hdr + e.hdr_len, hdr, hdr_len)
+    e.em_t[i] = real_ns(e)
+    e.em_off[i] = e.hdr_len
+    e.em_hlen[i] = <int>hdr_len
+    e.em_plen[i] = <int>payload_len
+    e.em_soff[i] = -1
+    e.em_conn[i] = -1
+    if sk != NULL and sk_fullsock(sk) and sk != <sock *>&e.n.tcp_ctl_sk and sk.sk_state != TCP_LISTEN:
+        e.em_conn[i] = conn_of(e, sk)
+        if payload_len:
+            e.em_soff[i] = stream_offset(sk, seq)
+    e.hdr_len += hdr_len
+    e.n_em = i + 1
+
+
+cdef void on_tcp_probe(void *ctx, sock *sk, sk_buff *skb) noexcept nogil:
+    cdef engine *e = <engine *>ctx
+    cdef tcp_sock *tp = tcp_sk(sk)
+    cdef probe_rec *r
+    if not e.want_probes:
+        return
+    if grow(<void **>&e.probes, &e.max_probes, e.n_probes + 1, sizeof(probe_rec)):
+        e.oom = 1
+        return
+    r = &e.probes[e.n_probes]
+    e.n_probes += 1
+    r.t = real_ns(e)
+    r.saddr = inet_sk(sk).inet_saddr
+    r.daddr = sk.sk_daddr
+    r.sport = ntohs(inet_sk(sk).inet_sport)
+    r.dport = ntohs(sk.sk_dport)
+    r.data_len = skb.len - __tcp_hdrlen(tcp_hdr(skb))
+    r.snd_nxt = tp.snd_nxt
+    r.snd_una = tp.snd_una
+    r.snd_cwnd = tp.snd_cwnd
+    r.ssthresh = tcp_current_ssthresh(sk)
+    r.snd_wnd = tp.snd_wnd
+    r.srtt = tp.srtt_us >> 3
+    r.rcv_wnd = tp.rcv_wnd
+    r.rto = inet_csk(sk).icsk_rto
+    r.packets_out = tp.packets_out
+    r.retrans_out = tp.retrans_out
+    r.lost_out = tp.lost_out
+    r.sacked_out = tp.sacked_out
+    r.ca_state = inet_csk(sk).icsk_ca_state
+
+
+cdef void on_drop(void *ctx, sk_buff *skb, int reason) noexcept nogil:
+    cdef engine *e = <engine *>ctx
+    if skb.packet_index < 0:
+        return
+    if grow(<void **>&e.drops, &e.max_drops, e.n_drops + 1, sizeof(drop_rec)):
+        e.oom = 1
+        return
+    e.drops[e.n_drops].t = real_ns(e)
+    e.drops[e.n_drops].packet = skb.packet_index
+    e.drops[e.n_drops].reason = reason
+    e.n_drops += 1
+
+
+cdef void keep_info(engine *e, sock *sk) noexcept nogil:
+    """The socket is about to go: its last TCP_INFO stays."""
+    cdef conn_rec *c
+    if sk.trace_id < 0:
+        return
+    c = &e.conns[sk.trace_id]
+    if c.info == NULL:
+        c.info = calloc(1, sizeof(tcp_info))
+    if c.info != NULL:
+        tcp_get_info(sk, <tcp_info *>c.info)
+    c.sk = NULL
+
+
+cdef void on_state(void *ctx, sock *sk, int oldstate, int newstate) noexcept nogil:
+    cdef engine *e = <engine *>ctx
+    cdef int i
+    if newstate == TCP_LISTEN or oldstate == TCP_LISTEN:
+        return
+    if sk.trace_id < 0 and (newstate == TCP_CLOSE or not sk.sk_daddr):
+        return
+    i = conn_of(e, sk)
+    if i < 0:
+        return
+    if oldstate == TCP_SYN_RECV and newstate == TCP_ESTABLISHED and e.conns[i].state == TCP_SYN_RECV:
+        e.conns[i].passive = 1
+    e.conns[i].state = <u8>newstate
+
+
+cdef void on_trace(void *ctx, int event, sock *sk, sk_buff *skb, s64 arg) noexcept nogil:
+    cdef engine *e = <engine *>ctx
+    cdef state_rec *r
+    if event == EV_DESTROY_SOCK and sk != NULL:
+        keep_info(e, sk)
+    if e.limit_states == 0 or sk == NULL or not sk_fullsock(sk) or e.n_states >= e.limit_states:
+        return
+    if grow(<void **>&e.states, &e.max_states, e.n_states + 1, sizeof(state_rec)):
+        e.oom = 1
+        return
+    r = &e.states[e.n_states]
+    e.n_states += 1
+    r.t = real_ns(e)
+    r.event = event
+    r.arg = arg
+    memcpy(&r.tp, sk, sizeof(tcp_sock))
+
+
+cdef void on_not_ported(void *ctx, const char *what) noexcept nogil:
+    cdef engine *e = <engine *>ctx
+    cdef int i
+    for i in range(e.n_not_ported):
+        if e.not_ported[i] == what:
+            return
+    if e.n_not_ported < 32:
+        e.not_ported[e.n_not_ported] = what
+        e.n_not_ported += 1
+
+
+cdef int on_pinned_port(void *ctx, sock *sk) noexcept nogil:
+    """The local port that the capture shows for this active open (host order), or 0."""
+    cdef engine *e = <engine *>ctx
+    cdef pin_entry *p = e.pins
+    while p != NULL:
+        if not p.passive and not p.port_used and p.raddr == sk.sk_daddr and p.rport == sk.sk_dport:
+            p.port_used = 1
+            return ntohs(p.lport)
+        p = p.next
+    return 0
+
+
+cdef bint on_pinned_seq(void *ctx, __be32 laddr, __be32 raddr, __be16 lport, __be16 rport, bint passive,
+                        u32 *isn, u32 *tsoff, bint *tsoff_set) noexcept nogil:
+    cdef engine *e = <engine *>ctx
+    cdef pin_entry *p = e.pins
+    cdef pin_entry *last = NULL
+    while p != NULL:
+        if p.laddr == laddr and p.raddr == raddr and p.lport == lport and p.rport == rport and p.passive == passive:
+            last = p
+            if not p.seq_used:
+                break
+        p = p.next
+    if last == NULL:
+        return 0
+    last.seq_used = 1
+    isn[0] = last.isn
+    tsoff[0] = last.tsoff
+    tsoff_set[0] = last.tsoff_set
+    return 1
+
+
+# ------------------------------------------------------------------------------------------- tasks
+
+cdef void runq_set(engine *e, task *t, s64 at) noexcept nogil:
+    t.run_at = at
+    if t.runq_pos >= 0:
+        return
+    if grow_int(<void **>&e.runq, &e.max_runq, e.n_runq + 1, sizeof(void *)):
+        e.oom = 1
+        return
+    e.runq[e.n_runq] = t
+    t.runq_pos = e.n_runq
+    e.n_runq += 1
+
+
+cdef void runq_del(engine *e, task *t) noexcept nogil:
+    cdef task *last
+    if t.runq_pos < 0:
+        return
+    last = e.runq[e.n_runq - 1]
+    e.runq[t.runq_pos] = last
+    last.runq_pos = t.runq_pos
+    t.runq_pos = -1
+    t.run_at = NEVER
+    e.n_runq -= 1
+
+
+cdef task *runq_first(engine *e) noexcept nogil:
+    cdef task *best = NULL
+    cdef int i
+    for i in range(e.n_runq):
+        if best == NULL or e.runq[i].run_at < best.run_at:
+            best = e.runq[i]
+    return best
+
+
+cdef void wait_add(task *t, socket *s) noexcept nogil:
+    if t.sock != NULL:
+        return
+    t.sock = s
+    t.wait_next = <task *>s.waiters
+    s.waiters = t
+
+
+cdef void wait_del(task *t) noexcept nogil:
+    cdef task **pp
+    if t.sock == NULL:
+        return
+    pp = <task **>&t.sock.waiters
+    while pp[0] != NULL and pp[0] != t:
+        pp = &pp[0].wait_next
+    if pp[0] == t:
+        pp[0] = t.wait_next
+    t.sock = NULL
+    t.wait_next = NULL
+
+
+cdef bint returns_at_first_wake(call_ev *c) noexcept nogil:
+    if c.op == OP_RECV:
+        return not (c.a1 & MSG_WAITALL)
+    return c.op == OP_ACCEPT or c.op == OP_CONNECT or c.op == OP_POLL
+
+
+cdef void task_wake(task *t) noexcept nogil:
+    """The condition that the sleeping call waits for may hold now: when will it go on?"""
+    cdef engine *e = t.eng
+    cdef call_ev *c
+    cdef s64 now = real_ns(e)
+    cdef s64 at = now + e.wake_latency
+    if not t.reader and t.call >= 0:
+        c = &e.calls[t.call]
+        if c.t1 >= 0:
+            if c.t1 - RETURN_NS < at or returns_at_first_wake(c):
+                at = max_s64(c.t1 - RETURN_NS, now)
+    t.woken = 1
+    runq_set(e, t, at)
+
+
+cdef void on_wake(void *ctx, sock *sk, u32 mask) noexcept nogil:
+    cdef engine *e = <engine *>ctx
+    cdef socket *s = sk.sk_socket
+    cdef task *t
+    if s == NULL:
+        return
+    s.wake_mask |= mask
+    t = <task *>s.waiters
+    while t != NULL:
+        if t.msg.wake_want & mask and not t.woken:
+            task_wake(t)
+        t = t.wait_next
+    t = <task *>s.reader
+    if t != NULL and mask & (EPOLLIN | EPOLLHUP) and not t.woken:
+        task_wake(t)
+
+
+cdef void on_timeout(timer_list *timer) noexcept nogil:
+    cdef task *t = <task *>(<u8 *>timer - (<size_t>&(<task *>NULL).timeout))
+    t.timed_out = 1
+    if not t.woken:
+        task_wake(t)
+
+
+cdef task *task_new(engine *e, int thread) noexcept nogil:
+    cdef task *t
+    if grow_int(<void **>&e.tasks, &e.max_tasks, e.n_tasks + 1, sizeof(void *)):
+        e.oom = 1
+        return NULL
+    t = <task *>calloc(1, sizeof(task))
+    if t == NULL:
+        e.oom = 1
+        return NULL
+    t.eng = e
+    t.thread = thread
+    t.call = -1
+    t.queue_head = -1
+    t.queue_tail = -1
+    t.run_at = NEVER
+    t.runq_pos = -1
+    t.msg.task_frag = &t.frag
+    timer_setup(e.n, &t.timeout, on_timeout, TIMER_KIND_OTHER)
+    e.tasks[e.n_tasks] = t
+    e.n_tasks += 1
+    return t
+
+
+cdef int task_of(engine *e, int thread) noexcept nogil:
+    cdef int i
+    # The last one first: calls of one thread come in runs.
+    for i in range(e.n_tasks - 1, -1, -1):
+        if e.tasks[i].thread == thread and not e.tasks[i].reader:
+            return i
+    if task_new(e, thread) == NULL:
+        return -1
+    return e.n_tasks - 1
+
+
+# ------------------------------------------------------------------------------------------- calls
+
+cdef socket *socket_of(engine *e, int slot) noexcept nogil:
+    if slot < 0 or slot >= e.n_slots:
+        return NULL
+    return e.slots[slot]
+
+
+cdef socket *socket_alloc(engine *e, int slot) noexcept nogil:
+    cdef socket *s = <socket *>kmem_cache_zalloc(&e.n.socket_slab)
+    if s == NULL:
+        return NULL
+    s.slot = slot
+    s.state = SS_UNCONNECTED
+    s.type = SOCK_STREAM
+    return s
+
+
+cdef void reader_attach(engine *e, socket *s) noexcept nogil:
+    """With inferred calls the application reads what arrives; the reader is a task of its own."""
+    cdef task *t
+    if s.reader != NULL or not (e.auto_read[s.slot] == READ_YES or (e.auto_read_all and e.auto_read[s.slot] != READ_NO)):
+        return
+    t = task_new(e, -1)
+    if t == NULL:
+        return
+    t.reader = 1
+    s.reader = t
+    t.sock = s
+    runq_set(e, t, real_ns(e) + e.wake_latency)
+
+
+cdef void socket_put(engine *e, socket *s) noexcept nogil:
+    cdef task *t = <task *>s.waiters
+    cdef task *nxt
+    while t != NULL:
+        nxt = t.wait_next
+        t.sock = NULL
+        t.wait_next = NULL
+        t = nxt
+    if s.reader != NULL:
+        t = <task *>s.reader
+        t.sock = NULL
+        runq_del(e, t)
+    if s.slot < e.n_slots and e.slots[s.slot] == s:
+        e.slots[s.slot] = NULL
+    kmem_cache_free(&e.n.socket_slab, s)
+
+
+cdef s64 do_socket(engine *e, call_ev *c) noexcept nogil:
+    cdef socket *s = socket_alloc(e, c.slot)
+    cdef int err
+    if s == NULL:
+        return -ENOMEM
+    s.nonblock = 1 if c.a0 else 0
+    err = inet_create(e.n, s, IPPROTO_TCP, 0)
+    if err:
+        kmem_cache_free(&e.n.socket_slab, s)
+        return err
+    e.slots[c.slot] = s
+    return c.slot
+
+
+cdef s64 do_accept(engine *e, call_ev *c, socket *s, task *t) noexcept nogil:
+    cdef socket *ns = socket_alloc(e, <int>c.a0)
+    cdef int err
+    if ns == NULL:
+        return -ENOMEM
+    err = inet_accept(s, ns, O_NONBLOCK if s.nonblock else 0, &t.msg)
+    if err:
+        kmem_cache_free(&e.n.socket_slab, ns)
+        return err
+    e.slots[ns.slot] = ns
+    reader_attach(e, ns)
+    return ns.slot
+
+
+cdef s64 do_connect(engine *e, call_ev *c, socket *s, task *t) noexcept nogil:
+    cdef int err
+    t.sa.sin_family = AF_INET
+    t.sa.sin_port = htons(<u16>c.a0)
+    t.sa.sin_addr = c.addr
+    err = inet_stream_connect(s, &t.sa, sizeof(sockaddr_in), O_NONBLOCK if s.nonblock else 0, &t.msg)
+    if err == 0 or err == -EINPROGRESS or err == -ERESTARTSYS:
+        reader_attach(e, s)
+    return err
+
+
+cdef s64 do_send(engine *e, call_ev *c, socket *s, task *t) noexcept nogil:
+    cdef s64 ret
+    if not t.msg.resume:
+        t.msg.count = <size_t>c.a0
+        t.msg.iov_offset = 0
+        t.msg.msg_flags = <unsigned int>c.a1 | MSG_NOSIGNAL
+        if s.nonblock:
+            t.msg.msg_flags |= MSG_DONTWAIT
+        if c.op == OP_SENDTO and c.addr:
+            t.sa.sin_family = AF_INET
+            t.sa.sin_port = htons(<u16>c.a2)
+            t.sa.sin_addr = c.addr
+            t.msg.msg_name = &t.sa
+            t.msg.msg_namelen = sizeof(sockaddr_in)
+    ret = inet_sendmsg(s, &t.msg, <size_t>c.a0)
+    if c.op == OP_SENDTO:
+        reader_attach(e, s)
+    return ret
+
+
+cdef s64 do_recv(engine *e, call_ev *c, socket *s, task *t) noexcept nogil:
+    cdef int flags = <int>c.a1
+    if s.nonblock:
+        flags |= MSG_DONTWAIT
+    if not t.msg.resume:
+        t.msg.count = <size_t>c.a0
+    return inet_recvmsg(s, &t.msg, <size_t>c.a0, flags)
+
+
+cdef s64 do_poll(engine *e, call_ev *c, socket *s, task *t) noexcept nogil:
+    """poll(2) on one socket; the wait is counted in ns there (hrtimers), so it does not round to jiffies."""
+    cdef u32 want = <u32>c.a0 | EPOLLERR | EPOLLHUP
+    cdef u32 got = tcp_poll(s) & want
+    if got or c.a1 == 0:
+        c.a2 = got
+        return 1 if got else 0
+    if t.msg.resume and (t.timed_out or (c.a1 > 0 and real_ns(e) >= t.msg.copied)):
+        return 0
+    if not t.msg.resume:
+        t.msg.copied = NEVER if c.a1 < 0 else real_ns(e) + c.a1 * 1000000
+        t.msg.resume = 1
+        t.msg.expire = <unsigned long>MAX_SCHEDULE_TIMEOUT()
+    t.msg.wake_want = want
+    if c.a1 > 0:
+        runq_set(e, t, t.msg.copied)
+    return -ERESTARTSYS
+
+
+cdef s64 set_sol_socket(call_ev *c, socket *s) noexcept nogil:
+    """setsockopt() at SOL_SOCKET, with the value in the layout that the option has in user space."""
+    cdef s64 pair[2]
+    cdef int two[2]
+    cdef u64 rate
+    if c.a1 == SO_RCVTIMEO or c.a1 == SO_SNDTIMEO:
+        pair[0] = c.a2 // 1000000
+        pair[1] = c.a2 % 1000000
+        return sk_setsockopt(s.sk, SOL_SOCKET, <int>c.a1, pair, sizeof(pair))
+    if c.a1 == SO_MAX_PACING_RATE:
+        rate = <u64>c.a2
+        return sk_setsockopt(s.sk, SOL_SOCKET, <int>c.a1, &rate, sizeof(rate))
+    two[0] = <int>c.a2
+    two[1] = <int>c.a3
+    return sk_setsockopt(s.sk, SOL_SOCKET, <int>c.a1, two, sizeof(two) if c.a1 == SO_LINGER else sizeof(int))
+
+
+cdef s64 do_setsockopt(call_ev *c, socket *s) noexcept nogil:
+    if c.a0 == SOL_SOCKET:
+        return set_sol_socket(c, s)
+    if c.a0 == SOL_TCP:
+        return tcp_setsockopt(s.sk, <int>c.a0, <int>c.a1, c.a2, c.s)
+    if c.a0 == SOL_IP:
+        return ip_setsockopt(s.sk, <int>c.a1, <int>c.a2)
+    return -ENOPROTOOPT
+
+
+cdef s64 do_getsockopt(call_ev *c, socket *s) noexcept nogil:
+    cdef s64 val = 0
+    cdef int ival = 0
+    cdef int optlen = sizeof(int)
+    cdef s64 err
+    if c.a0 == SOL_SOCKET:
+        err = sk_getsockopt(s.sk, SOL_SOCKET, <int>c.a1, &val, &optlen)
+    elif c.a0 == SOL_TCP:
+        err = tcp_getsockopt(s.sk, <int>c.a0, <int>c.a1, &val)
+    elif c.a0 == SOL_IP:
+        err = ip_getsockopt(s.sk, <int>c.a1, &ival)
+        val = ival
+    else:
+        err = -ENOPROTOOPT
+    c.a2 = val
+    return err
+
+
+cdef s64 do_tcp_info(engine *e, call_ev *c, s64 index, socket *s) noexcept nogil:
+    cdef void **p
+    if e.n_infos <= index:
+        p = <void **>realloc(e.infos, <size_t>(index + 1024) * sizeof(void *))
+        if p == NULL:
+            return -ENOMEM
+        e.infos = p
+        memset(&e.infos[e.n_infos], 0, <size_t>(index + 1024 - e.n_infos) * sizeof(void *))
+        e.n_infos = index + 1024
+    if e.infos[index] == NULL:
+        e.infos[index] = calloc(1, sizeof(tcp_info))
+    if e.infos[index] == NULL:
+        return -ENOMEM
+    tcp_get_info(s.sk, <tcp_info *>e.infos[index])
+    return 0
+
+
+cdef s64 do_call(engine *e, s64 index, task *t) noexcept nogil:
+    """Enters, or goes on with, a call. Its return value, -errno, or -ERESTARTSYS while it sleeps."""
+    cdef call_ev *c = &e.calls[index]
+    cdef socket *s
+    cdef int karg = 0
+    cdef s64 ret
+    if c.op == OP_SOCKET:
+        return do_socket(e, c)
+    s = socket_of(e, c.slot)
+    if s == NULL or s.sk == NULL:
+        return -EBADF
+    if c.op == OP_BIND:
+        t.sa.sin_family = AF_INET
+        t.sa.sin_port = htons(<u16>c.a0)
+        t.sa.sin_addr = c.addr
+        return inet_bind(s, &t.sa, sizeof(sockaddr_in))
+    if c.op == OP_LISTEN:
+        ret = inet_listen(s, <int>c.a0)
+        if ret == 0 and e.auto_accept[c.slot] >= 0:
+            accept_attach(e, s)
+        return ret
+    if c.op == OP_ACCEPT:
+        return do_accept(e, c, s, t)
+    if c.op == OP_CONNECT:
+        return do_connect(e, c, s, t)
+    if c.op == OP_SEND or c.op == OP_SENDTO:
+        return do_send(e, c, s, t)
+    if c.op == OP_RECV:
+        return do_recv(e, c, s, t)
+    if c.op == OP_SHUTDOWN:
+        return inet_shutdown(s, <int>c.a0)
+    if c.op == OP_CLOSE:
+        ret = inet_release(s, &t.msg)
+        if ret != -ERESTARTSYS:
+            wait_del(t)
+            socket_put(e, s)
+        return ret
+    if c.op == OP_POLL:
+        return do_poll(e, c, s, t)
+    if c.op == OP_SETSOCKOPT:
+        return do_setsockopt(c, s)
+    if c.op == OP_GETSOCKOPT:
+        return do_getsockopt(c, s)
+    if c.op == OP_FCNTL:
+        s.nonblock = 1 if c.a0 else 0
+        return 0
+    if c.op == OP_TCP_INFO:
+        return do_tcp_info(e, c, index, s)
+    if c.op == OP_IOCTL:
+        ret = tcp_ioctl(s.sk, <int>c.a0, &karg)
+        c.a2 = karg
+        return ret
+    return -ENOSYS
+
+
+cdef void accept_attach(engine *e, socket *s) noexcept nogil:
+    """Inferred calls: the listener gets a task that accepts whatever completes."""
+    cdef task *t
+    if s.reader != NULL:
+        return
+    t = task_new(e, -1)
+    if t == NULL:
+        return
+    t.reader = 2
+    t.sock = s
+    s.reader = t
+
+
+cdef void run_reader(engine *e, task *t) noexcept nogil:
+    """The automatic reader (or accepter) of a socket: takes all there is, without sleeping."""
+    cdef socket *s = t.sock
+    cdef socket *ns
+    cdef s64 ret
+    if s == NULL or s.sk == NULL:
+        return
+    if t.reader == 2:
+        while True:
+            if engine_slot(e, <int>e.auto_accept[s.slot]) or e.slots[e.auto_accept[s.slot]] != NULL:
+                return
+            ns = socket_alloc(e, <int>e.auto_accept[s.slot])
+            if ns == NULL:
+                return
+            memset(&t.msg, 0, sizeof(msghdr))
+            if inet_accept(s, ns, O_NONBLOCK, &t.msg):
+                kmem_cache_free(&e.n.socket_slab, ns)
+                return
+            e.slots[ns.slot] = ns
+            e.auto_accept[s.slot] += 1
+            reader_attach(e, ns)
+    if s.sk.sk_receive_queue.qlen == 0:
+        return
+    memset(&t.msg, 0, sizeof(msghdr))
+    t.msg.task_frag = &t.frag
+    t.msg.count = 1 << 30
+    ret = inet_recvmsg(s, &t.msg, 1 << 30, MSG_DONTWAIT)
+    if ret == 0 and e.oom:
+        return
+
+
+cdef void task_sleep(engine *e, task *t, call_ev *c) noexcept nogil:
+    cdef socket *s = socket_of(e, c.slot)
+    c.state = CALL_ASLEEP
+    if s != NULL:
+        wait_add(t, s)
+    if t.msg.expire != <unsigned long>MAX_SCHEDULE_TIMEOUT() and not t.timed_out:
+        mod_timer(&t.timeout, t.msg.expire)
+
+
+cdef void task_run(engine *e, task *t) noexcept nogil:
+    """Runs the task's call until it is over or sleeps; then the next one, if its time has come."""
+    cdef call_ev *c
+    cdef s64 ret
+    cdef s64 index = t.call
+    runq_del(e, t)
+    t.woken = 0
+    if t.reader:
+        run_reader(e, t)
+        return
+    if index < 0:
+        index = t.queue_head
+        if index < 0:
+            return
+        t.queue_head = e.calls[index].next
+        if t.queue_head < 0:
+            t.queue_tail = -1
+        t.call = index
+        t.timed_out = 0
+        memset(&t.msg, 0, sizeof(msghdr))
+        t.msg.task_frag = &t.frag
+        t.msg.expire = <unsigned long>MAX_SCHEDULE_TIMEOUT()
+    ret = do_call(e, index, t)
+    # the call table may have moved
+    c = &e.calls[index]
+    if ret == -ERESTARTSYS:
+        task_sleep(e, t, c)
+        return
+    timer_delete(&t.timeout)
+    wait_del(t)
+    c.state = CALL_DONE
+    c.t_done = real_ns(e)
+    c.ret = ret if ret >= 0 else -1
+    c.err = 0 if ret >= 0 else <int>-ret
+    t.call = -1
+    if t.queue_head >= 0:
+        runq_set(e, t, max_s64(e.calls[t.queue_head].t0, c.t_done))
+
+
+cdef void start_call(engine *e, s64 index) noexcept nogil:
+    """The time of a recorded call has come: its thread enters it, at once or when it is back from the one before."""
+    cdef call_ev *c = &e.calls[index]
+    cdef task *t = e.tasks[c.task]
+    c.next = -1
+    if t.queue_tail >= 0:
+        e.calls[t.queue_tail].next = index
+    else:
+        t.queue_head = index
+    t.queue_tail = index
+    if t.call < 0 and t.runq_pos < 0:
+        task_run(e, t)
+
+
+# ------------------------------------------------------------------------------------------- the loop
+
+cdef void clock_to(engine *e, s64 t) noexcept nogil:
+    """Moves the clock on to `t` (capture's clock) and runs every timer due until then. It never goes back."""
+    cdef s64 mono = t - e.n.e.mono_to_real_ns
+    if mono > <s64>e.n.e.mono_ns:
+        advance(e.n, <u64>mono)
+
+
+cdef void netif_receive_skb(engine *e, u8 *ip, u32 caplen, u32 origlen, s64 index) noexcept nogil:
+    """The driver's part: an skb for the packet, handed to IP."""
+    cdef sk_buff *skb = netdev_rx_skb(&e.n.dev, ip, caplen, origlen)
+    if skb == NULL:
+        return
+    skb.packet_index = index
+    e.n.in_softirq = 1
+    ip_rcv(skb, &e.n.dev)
+    e.n.in_softirq = 0
+
+
+cdef void busy_until(engine *e, s64 t) noexcept nogil:
+    """A packet keeps the processor from the application: woken calls of no known end wait behind it."""
+    cdef int i
+    cdef task *w
+    cdef s64 at
+    for i in range(e.n_runq):
+        w = e.runq[i]
+        if w.run_at < t + e.wake_latency:
+            at = t + e.wake_latency
+            if not w.reader and w.call >= 0 and e.calls[w.call].t1 >= 0:
+                at = min_s64(at, max_s64(e.calls[w.call].t1 - RETURN_NS, w.run_at))
+            w.run_at = at
+
+
+cdef void engine_run(engine *e, s64 until) noexcept nogil:
+    """Handles every arrival, call, wake-up and timer up to `until` (capture's clock), in order."""
+    cdef s64 ta
+    cdef s64 tc
+    cdef s64 tw
+    cdef s64 tt
+    cdef s64 t
+    cdef u64 due
+    cdef task *w
+    while not e.oom:
+        ta = e.arr_t[e.arr_i] if e.arr_i < e.n_arr else NEVER
+        tc = e.calls[e.call_i].t0 if e.call_i < e.n_calls else NEVER
+        w = runq_first(e) if e.n_runq else NULL
+        tw = w.run_at if w != NULL else NEVER
+        t = min_s64(ta, min_s64(tc, tw))
+        due = next_timer_ns(e.n)
+        tt = <s64>due + e.n.e.mono_to_real_ns if due != U64_MAX() else NEVER
+        if tt <= t:
+            if tt > until:
+                break
+            e.now = tt
+            clock_to(e, tt)
+            continue
+        if t > until or t == NEVER:
+            break
+        e.now = t
+        if ta == t:
+            clock_to(e, ta + e.rx_latency)
+            netif_receive_skb(e, e.buf + e.arr_off[e.arr_i], <u32>e.arr_cap[e.arr_i], <u32>e.arr_len[e.arr_i], e.arr_i)
+            e.arr_i += 1
+            if e.n_runq:
+                busy_until(e, ta)
+        elif tw == t:
+            clock_to(e, tw)
+            task_run(e, w)
+        else:
+            clock_to(e, tc + e.call_latency)
+            e.call_i += 1
+            start_call(e, e.call_i - 1)
+    if until != NEVER:
+        clock_to(e, until)
+
+
+cdef void engine_receive(engine *e, u8 *ip, u32 caplen, u32 origlen, s64 index, s64 t) noexcept nogil:
+    """Hands one packet over at time `t`, after all that is due before it."""
+    engine_run(e, t - 1)
+    clock_to(e, t + e.rx_latency)
+    netif_receive_skb(e, ip, caplen, origlen, index)
+    engine_run(e, real_ns(e))
+
+
+# ------------------------------------------------------------------------------------------- life of an engine
+
+cdef int engine_slot(engine *e, int slot) noexcept nogil:
+    """Makes sure that there is a place for socket number `slot`."""
+    cdef int want
+    cdef void *p
+    if slot < 0:
+        return -EINVAL
+    if slot < e.n_slots:
+        return 0
+    want = e.n_slots * 2 if e.n_slots else 64
+    while want <= slot:
+        want *= 2
+    p = realloc(e.slots, <size_t>want * sizeof(void *))
+    if p == NULL:
+        return -ENOMEM
+    e.slots = <socket **>p
+    p = realloc(e.auto_read, <size_t>want)
+    if p == NULL:
+        return -ENOMEM
+    e.auto_read = <u8 *>p
+    p = realloc(e.auto_accept, <size_t>want * sizeof(s64))
+    if p == NULL:
+        return -ENOMEM
+    e.auto_accept = <s64 *>p
+    memset(&e.slots[e.n_slots], 0, <size_t>(want - e.n_slots) * sizeof(void *))
+    memset(&e.auto_read[e.n_slots], 0, <size_t>(want - e.n_slots))
+    memset(&e.auto_accept[e.n_slots], 0xff, <size_t>(want - e.n_slots) * sizeof(s64))
+    e.n_slots = want
+    return 0
+
+
+cdef s64 engine_add_call(engine *e, call_ev *c, int thread) noexcept nogil:
+    """Appends a call; calls are added in order of t0. Its index, or -errno."""
+    cdef int err = engine_slot(e, c.slot)
+    if err == 0 and c.op == OP_ACCEPT:
+        err = engine_slot(e, <int>c.a0)
+    if err:
+        return err
+    c.task = task_of(e, thread)
+    if c.task < 0 or grow(<void **>&e.calls, &e.max_calls, e.n_calls + 1, sizeof(call_ev)):
+        return -ENOMEM
+    c.state = CALL_PENDING
+    c.t_done = -1
+    c.next = -1
+    e.calls[e.n_calls] = c[0]
+    e.n_calls += 1
+    return e.n_calls - 1
+
+
+cdef int engine_init(engine *e, net *n) noexcept nogil:
+    memset(e, 0, sizeof(engine))
+    e.n = n
+    e.rx_latency = 8000
+    e.call_latency = 5000
+    e.wake_latency = 15000
+    e.want_probes = 1
+    n.hooks.ctx = e
+    n.hooks.xmit = on_xmit
+    n.hooks.tcp_probe = on_tcp_probe
+    n.hooks.drop = on_drop
+    n.hooks.state = on_state
+    n.hooks.wake = on_wake
+    n.hooks.not_ported = on_not_ported
+    n.hooks.trace = on_trace
+    n.hooks.pinned_port = on_pinned_port
+    n.hooks.pinned_seq = on_pinned_seq
+    return 0
+
+
+cdef void engine_close_all(engine *e) noexcept nogil:
+    """Ends the sleeping calls and lets go of every descriptor, as an exiting process would; no packet is recorded."""
+    cdef int i
+    cdef socket *s
+    e.n.hooks.xmit = NULL
+    e.n.closing = 1
+    for i in range(e.n_tasks):
+        timer_delete(&e.tasks[i].timeout)
+        if not e.tasks[i].reader:
+            wait_del(e.tasks[i])
+        runq_del(e, e.tasks[i])
+    for i in range(e.n_slots):
+        s = e.slots[i]
+        if s == NULL:
+            continue
+        if s.sk != NULL:
+            memset(&e.tasks[0].msg, 0, sizeof(msghdr))
+            s.sk.sk_lingertime = 0
+            inet_release(s, &e.tasks[0].msg)
+        socket_put(e, s)
+
+
+cdef void engine_free(engine *e) noexcept nogil:
+    cdef int i
+    cdef s64 j
+    cdef pin_entry *p = e.pins
+    cdef pin_entry *q
+    while p != NULL:
+        q = p.next
+        free(p)
+        p = q
+    for i in range(e.n_tasks):
+        free(e.tasks[i])
+    for i in range(e.n_conns):
+        free(e.conns[i].info)
+    for j in range(e.n_infos):
+        free(e.infos[j])
+    free(e.infos)
+    free(e.tasks)
+    free(e.runq)
+    free(e.slots)
+    free(e.auto_read)
+    free(e.auto_accept)
+    free(e.calls)
+    free(e.conns)
+    free(e.probes)
+    free(e.drops)
+    free(e.states)
+    free(e.hdr)
+    free(e.em_t)
+    free(e.em_off)
+    free(e.em_soff)
+    free(e.em_hlen)
+    free(e.em_plen)
+    free(e.em_conn)
+    memset(e, 0, sizeof(engine))

@@ -1,0 +1,9 @@
+"""The network device: what a received packet costs, and what becomes of a sent one."""
+from kpath_c.headers.netdevice cimport *
+
+cdef void netdev_setup(net *n, net_device *dev, int rx_mode_, unsigned int mtu, bint tso, bint gso, bint gro,
+                       int qdisc) noexcept nogil
+cdef sk_buff *netdev_rx_skb(net_device *dev, u8 *iph, u32 caplen, u32 length) noexcept nogil
+cdef int dev_queue_xmit(sk_buff *skb) noexcept nogil
+cdef void netdev_flush(net *n) noexcept nogil                       # frees all that is queued or not yet completed
+cdef u64 netif_skb_features(sk_buff *skb) noexcept nogil

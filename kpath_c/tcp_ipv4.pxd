@@ -1,0 +1,32 @@
+"""What other files call of tcp_ipv4.pyx (declared in net/tcp.h in the kernel)."""
+from kpath_c.headers.tcp cimport *
+
+cdef inet_connection_sock_af_ops ipv4_specific
+cdef tcp_request_sock_ops tcp_request_sock_ipv4_ops
+
+# tcp_request_sock_ops: it names a pool, so each host has its own.
+cdef inline request_sock_ops *tcp_request_sock_ops_of(net *n) noexcept nogil:
+    return &n.tcp_rsk_ops
+
+cdef int tcp_twsk_unique(sock *sk, sock *sktw, void *twp) noexcept nogil
+cdef int tcp_v4_connect(sock *sk, sockaddr_in *uaddr, int addr_len) noexcept nogil
+cdef void tcp_v4_mtu_reduced(sock *sk) noexcept nogil
+cdef void tcp_req_err(sock *sk, u32 seq, bint abort) noexcept nogil
+cdef void tcp_ld_RTO_revert(sock *sk, u32 seq) noexcept nogil
+cdef int tcp_v4_err(sk_buff *skb, u32 info) noexcept nogil
+cdef void tcp_v4_send_check(sock *sk, sk_buff *skb) noexcept nogil
+cdef int tcp_v4_conn_request(sock *sk, sk_buff *skb) noexcept nogil
+cdef sock *tcp_v4_syn_recv_sock(sock *sk, sk_buff *skb, request_sock *req, dst_entry *dst, request_sock *req_unhash,
+                                bint *own_req) noexcept nogil
+cdef int tcp_v4_do_rcv(sock *sk, sk_buff *skb) noexcept nogil
+cdef int tcp_v4_early_demux(sk_buff *skb) noexcept nogil
+cdef int tcp_filter(sock *sk, sk_buff *skb, int *reason) noexcept nogil
+cdef int tcp_v4_rcv(sk_buff *skb) noexcept nogil
+cdef void inet_sk_rx_dst_set(sock *sk, sk_buff *skb) noexcept nogil
+cdef int tcp_v4_init_sock(sock *sk) noexcept nogil          # sk->sk_prot->init
+cdef void tcp_v4_destroy_sock(sock *sk) noexcept nogil      # sk->sk_prot->destroy
+cdef bint tcp_stream_memory_free(sock *sk, int wake) noexcept nogil
+
+# A host's own part; after its hash tables and sysctls are there. 0 or -errno.
+cdef int tcp_sk_init(net *n) noexcept nogil
+cdef void tcp_sk_exit(net *n) noexcept nogil

@@ -1,0 +1,311 @@
+"""A conversation with a host: what arrives, what the application does, what must leave.
+
+    c = established()
+    c.send("P.", length=100)
+    c.expect(".", ack=101)
+
+Sequence numbers are relative (0 is the first byte of either stream); underneath, both streams begin just below the wrap.
+Times are milliseconds of virtual time. Every conversation closes its host and checks that all pools are empty again.
+"""
+import struct
+from dataclasses import dataclass, field
+
+from kpath_c.host import Host
+
+LOCAL, PEER = "10.0.0.1", "10.0.0.2"
+LOCAL_PORT, PEER_PORT = 40000, 5001
+LOCAL_ISN, PEER_ISN = 0xFFFFFFF0, 0xFFFFFF80
+EPOCH = 1_700_000_000_000_000_000
+MS = 1_000_000
+FLAGS = {"F": 1, "S": 2, "R": 4, "P": 8, ".": 16, "U": 32, "E": 64, "W": 128}
+SLOT, LISTENER = 3, 2
+MSS = 1460
+
+
+@dataclass
+class Segment:
+    """One TCP segment with relative numbers."""
+
+    flags: str
+    seq: int
+    ack: int
+    length: int
+    window: int
+    options: dict[str, object]
+    t: float = 0.0  # ms since the conversation began
+    ecn: int = 0
+    urgent: int = 0
+
+    def __str__(self) -> str:
+        opts = " ".join(f"{k}={v}" for k, v in self.options.items())
+        return f"{self.t:.3f} ms [{self.flags}] {self.seq}:{self.seq + self.length} ack {self.ack} win {self.window} <{opts}>"
+
+
+def checksum(data: bytes) -> int:
+    """The Internet checksum (RFC 1071)."""
+    if len(data) % 2:
+        data += b"\0"
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def encode_options(options: dict[str, object]) -> bytes:
+    """mss, sack (permitted), ts (value, echo), ws, blocks [(start, end), ...] (absolute) to bytes, padded."""
+    out = b""
+    for name, value in options.items():
+        if name == "mss":
+            out += struct.pack("!BBH", 2, 4, value)
+        elif name == "ws":
+            out += struct.pack("!BBB", 3, 3, value)
+        elif name == "sack":
+            out += b"\4\2"
+        elif name == "ts":
+            out += struct.pack("!BBII", 8, 10, value[0], value[1] & 0xFFFFFFFF)  # type: ignore[index]
+        elif name == "blocks":
+            body = b"".join(struct.pack("!II", a & 0xFFFFFFFF, b & 0xFFFFFFFF) for a, b in value)  # type: ignore
+            out += struct.pack("!BB", 5, 2 + len(body)) + body
+        elif name == "raw":
+            out += value  # type: ignore[operator]
+    return out + b"\1" * (-len(out) % 4)
+
+
+def decode_options(data: bytes) -> dict[str, object]:
+    """The options of a header, in their order."""
+    out: dict[str, object] = {}
+    while data:
+        kind = data[0]
+        if kind == 0:
+            break
+        if kind == 1:
+            data = data[1:]
+            continue
+        body = data[2:data[1]]
+        if kind == 2:
+            out["mss"] = struct.unpack("!H", body)[0]
+        elif kind == 3:
+            out["ws"] = body[0]
+        elif kind == 4:
+            out["sack"] = True
+        elif kind == 5:
+            out["blocks"] = [struct.unpack("!II", body[i:i + 8]) for i in range(0, len(body), 8)]
+        elif kind == 8:
+            out["ts"] = struct.unpack("!II", body)
+        else:
+            out[f"kind{kind}"] = bytes(body)
+        data = data[data[1]:]
+    return out
+
+
+def tcp_packet(flags: str, seq: int, ack: int, length: int = 0, window: int = 65535, options: bytes = b"", *,
+               src: str = PEER, dst: str = LOCAL, sport: int = PEER_PORT, dport: int = LOCAL_PORT, ecn: int = 0,
+               urgent: int = 0, ttl: int = 64, bad_checksum: bool = False) -> bytes:
+    """One IPv4/TCP packet with absolute numbers and valid checksums."""
+    bits = sum(FLAGS[f] for f in flags)
+    payload = bytes(i & 0xFF for i in range(length))
+    header = struct.pack("!HHIIBBHHH", sport, dport, seq & 0xFFFFFFFF, ack & 0xFFFFFFFF, (20 + len(options)) // 4 << 4,
+                         bits, window, 0, urgent) + options
+    source, target = (bytes(map(int, a.split("."))) for a in (src, dst))
+    total = len(header) + length
+    check = checksum(source + target + struct.pack("!BBH", 0, 6, total) + header + payload)
+    header = header[:16] + struct.pack("!H", check ^ (0x5555 if bad_checksum else 0)) + header[18:]
+    ip = struct.pack("!BBHHHBBH", 0x45, ecn, 20 + total, 1, 0x4000, ttl, 6, 0) + source + target
+    ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
+    return ip + header + payload
+
+
+@dataclass
+class Conversation:
+    """The host under test at one end, the test at the other."""
+
+    host: Host
+    local_port: int = LOCAL_PORT
+    peer_port: int = PEER_PORT
+    t: float = 0.0
+    timestamps: bool = False
+    tsval: int = 1000
+    ts_echo: int = 0
+    snd: int = 0  # the next relative byte of the peer's stream
+    last_ack: int = 0  # relative ack that send() carries when none is given
+    seen: int = 0
+    log: list[str] = field(default_factory=list)
+
+    # -- time
+
+    def wait(self, ms: float) -> None:
+        """Lets virtual time go by."""
+        self.t += ms
+        self.host.run(EPOCH + round(self.t * MS))
+
+    # -- the peer
+
+    def send(self, flags: str, seq: int | None = None, ack: int | None = None, length: int = 0, window: int = 65535,
+             **kw: object) -> None:
+        """The peer sends; seq and ack are relative and default to "in order" and "all that was seen"."""
+        seq = self.snd if seq is None else seq
+        ack = self.last_ack if ack is None else ack
+        options = dict(kw.pop("options", {}))  # type: ignore[call-overload]
+        if "blocks" in options:
+            options["blocks"] = [(LOCAL_ISN + 1 + a, LOCAL_ISN + 1 + b) for a, b in options["blocks"]]
+        if self.timestamps and "ts" not in options:
+            options = {"raw": b"\1\1", "ts": (self.tsval + int(self.t), self.ts_echo), **options}
+        packet = tcp_packet(flags, PEER_ISN + 1 + seq, (LOCAL_ISN + 1 + ack) if "." in flags else 0, length, window,
+                            encode_options(options), dport=self.local_port, sport=self.peer_port, **kw)  # type: ignore
+        self.raw(packet)
+        self.snd = max(self.snd, seq + length + ("F" in flags))
+
+    def raw(self, packet: bytes) -> None:
+        """Any IP packet arrives now."""
+        self.host.receive(packet, EPOCH + round(self.t * MS))
+
+    # -- the application
+
+    def call(self, op: str, slot: int = SLOT, *args: int, **kw: object) -> tuple[int, int, bool]:
+        """A socket call: (return value or -1, errno, over)."""
+        return self.host.call(slot, op, *args, **kw)
+
+    def ok(self, op: str, slot: int = SLOT, *args: int, **kw: object) -> int:
+        """A socket call that must succeed at once."""
+        ret, err, over = self.host.call(slot, op, *args, **kw)
+        assert over and err == 0, f"{op}: ret {ret} errno {err} {'over' if over else 'asleep'}"
+        return ret
+
+    # -- what left the host
+
+    def segments(self) -> list[Segment]:
+        """What the host has emitted and the test has not looked at yet."""
+        out = [self.decode(i) for i in range(self.seen, self.host.emitted_count())]
+        self.seen = self.host.emitted_count()
+        self.log += [str(s) for s in out]
+        return out
+
+    def decode(self, i: int) -> Segment:
+        t, _, length, _, header = self.host.emitted(i)
+        tcp = header[(header[0] & 15) * 4:]
+        seq, ack, offset, bits, window, _, urgent = struct.unpack("!IIBBHHH", tcp[4:20])
+        options = decode_options(tcp[20:(offset >> 4) * 4])
+        if "ts" in options:
+            self.ts_echo = options["ts"][0]  # type: ignore[index]
+        if "blocks" in options:
+            options["blocks"] = [(relative(a, PEER_ISN), relative(b, PEER_ISN)) for a, b in options["blocks"]]  # type: ignore
+        flags = "".join(f for f, bit in FLAGS.items() if bits & bit)
+        s = Segment(flags, relative(seq, LOCAL_ISN), relative(ack, PEER_ISN) if bits & 16 else 0, length, window,
+                    options, (t - EPOCH) / MS, header[1] & 3, urgent)
+        self.last_ack = max(self.last_ack, s.seq + s.length + ("F" in flags))
+        return s
+
+    def expect(self, flags: str, **want: object) -> Segment:
+        """The next segment that the host emitted, with these fields (seq, ack, length, window, options, t, ecn)."""
+        if self.seen >= self.host.emitted_count():
+            raise AssertionError(f"expected [{flags}] {want}, nothing left the host\n" + "\n".join(self.log[-8:]))
+        s = self.decode(self.seen)
+        self.seen += 1
+        self.log.append(str(s))
+        got = {"flags": "".join(sorted(s.flags)), **{k: getattr(s, k) for k in want}}
+        assert got == {"flags": "".join(sorted(flags)), **want}, f"emitted {s}\n" + "\n".join(self.log[-8:])
+        return s
+
+    def expect_nothing(self, ms: float = 0) -> None:
+        """Nothing (more) leaves the host within this time."""
+        if ms:
+            self.wait(ms)
+        rest = self.segments()
+        assert not rest, "not expected: " + "; ".join(map(str, rest))
+
+    # -- looking inside
+
+    def state(self, slot: int = SLOT) -> dict[str, int]:
+        """The socket's fields by the kernel's names."""
+        got = self.host.sock_state(slot)
+        assert got is not None, "no such socket"
+        return got
+
+    def counters(self) -> dict[str, int]:
+        return self.host.counters()
+
+    def close(self) -> None:
+        """Ends the conversation: everything that was allocated must come back."""
+        self.host.close()
+        left = {k: v for k, v in self.host.pools().items() if v}
+        assert not left, f"not given back: {left}"
+
+
+def relative(number: int, isn: int) -> int:
+    """A sequence number, relative to the first byte behind `isn`; negative just below it."""
+    value = (number - isn - 1) & 0xFFFFFFFF
+    return value - (1 << 32) if value > 1 << 31 else value
+
+
+def new_host(sysctl: dict[str, object] | None = None, route: dict[str, int] | None = None, **kw: object) -> Host:
+    """A host at 10.0.0.1/24 without latencies, at the epoch of the tests."""
+    kw.setdefault("clock", {"mono_to_real_ns": EPOCH - 1000 * 10**9})
+    host = Host(addrs=[LOCAL], **kw)
+    host.latency(0, 0, 0)
+    host.add_route("10.0.0.0", 24, route or {})
+    for name, value in (sysctl or {}).items():
+        host.sysctl(name, str(value))
+    host.run(EPOCH)
+    return host
+
+
+def client(sysctl: dict[str, object] | None = None, **kw: object) -> Conversation:
+    """CLOSED, with a socket."""
+    c = Conversation(new_host(sysctl, **kw))  # type: ignore[arg-type]
+    c.host.pin(LOCAL, LOCAL_PORT, PEER, PEER_PORT, LOCAL_ISN, 0, False)
+    c.ok("socket", SLOT)
+    return c
+
+
+def syn_sent(sysctl: dict[str, object] | None = None, **kw: object) -> Conversation:
+    """SYN_SENT: a blocking connect() sleeps, the SYN has left."""
+    c = client(sysctl, **kw)
+    assert not c.call("connect", SLOT, PEER_PORT, s=PEER)[2]
+    c.expect("S", seq=-1, length=0)
+    return c
+
+
+def established(sysctl: dict[str, object] | None = None, window: int = 65535, options: dict[str, object] | None = None,
+                rtt: float = 10, **kw: object) -> Conversation:
+    """ESTABLISHED by an active open; the peer's options are mss and sack unless given."""
+    c = syn_sent(sysctl, **kw)
+    c.wait(rtt)
+    options = {"mss": MSS, "sack": True} if options is None else options
+    raw = tcp_packet("S.", PEER_ISN, LOCAL_ISN + 1, 0, window, encode_options(options))
+    c.timestamps = "ts" in options
+    c.raw(raw)
+    c.expect(".", seq=0, ack=0, length=0)
+    return c
+
+
+def listening(sysctl: dict[str, object] | None = None, backlog: int = 16, port: int = LOCAL_PORT,
+              **kw: object) -> Conversation:
+    """LISTEN on port 40000, with the ISN of the first connection pinned."""
+    c = Conversation(new_host(sysctl, **kw))  # type: ignore[arg-type]
+    c.host.pin(LOCAL, port, PEER, PEER_PORT, LOCAL_ISN, 0, True)
+    c.ok("socket", LISTENER)
+    c.ok("bind", LISTENER, port, s=LOCAL)
+    c.ok("listen", LISTENER, backlog)
+    return c
+
+
+def syn_received(sysctl: dict[str, object] | None = None, window: int = 65535,
+                 options: dict[str, object] | None = None, **kw: object) -> Conversation:
+    """A SYN came to a listener and the SYN-ACK has left."""
+    c = listening(sysctl, **kw)  # type: ignore[arg-type]
+    options = {"mss": MSS, "sack": True} if options is None else options
+    c.timestamps = "ts" in options
+    c.raw(tcp_packet("S", PEER_ISN, 0, 0, window, encode_options(options)))
+    c.expect("S.", seq=-1, ack=0, length=0)
+    return c
+
+
+def accepted(sysctl: dict[str, object] | None = None, window: int = 65535, options: dict[str, object] | None = None,
+             rtt: float = 10, **kw: object) -> Conversation:
+    """ESTABLISHED by a passive open, accepted as SLOT."""
+    c = syn_received(sysctl, window, options, **kw)
+    c.wait(rtt)
+    c.send(".", seq=0, ack=0, window=window)
+    c.ok("accept", LISTENER, SLOT)
+    c.expect_nothing()
+    return c

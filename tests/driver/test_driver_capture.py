@@ -1,0 +1,237 @@
+# ruff: noqa: E501  (tables)
+# SPDX-License-Identifier: GPL-2.0-only
+"""Capture files of every kind, good and bad; each fault ends in one line and the status of interfaces.md."""
+
+import struct
+
+import pytest
+from driverlib import CLIENT, MS, SERVER, T0, conversation, ip_tcp, pcap, sent_by
+
+from kpath import capture
+from kpath.errors import InputError
+from kpath.segments import Table
+
+LE_US, BE_US = b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4"
+LE_NS, BE_NS = b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d"
+
+
+def read(tmp_path, data, name="a.pcap"):
+    path = tmp_path / name
+    path.write_bytes(data)
+    return capture.read(str(path))
+
+
+def packets(cap):
+    return [bytes(cap.buf[o : o + n]) for o, n in zip(cap.off, cap.caplen, strict=True)]
+
+
+def pcapng(records, little=True, resolution=None, offset=None, linktype=101, extra=b"", obsolete=False):
+    """A pcapng file of (ticks, packet)."""
+    end = "<" if little else ">"
+
+    def block(kind, body):
+        body += b"\0" * (-len(body) % 4)
+        return struct.pack(end + "II", kind, len(body) + 12) + body + struct.pack(end + "I", len(body) + 12)
+
+    options = b""
+    if resolution is not None:
+        options += struct.pack(end + "HHB3x", 9, 1, resolution)
+    if offset is not None:
+        options += struct.pack(end + "HHq", 14, 8, offset)
+    if options:
+        options += struct.pack(end + "HH", 0, 0)
+    out = block(0x0A0D0D0A, struct.pack(end + "IHHq", 0x1A2B3C4D, 1, 0, -1))
+    out += block(1, struct.pack(end + "HHI", linktype, 0, 0) + options) + extra
+    for ticks, data in records:
+        face = struct.pack(end + "HH", 0, 0) if obsolete else struct.pack(end + "I", 0)
+        head = face + struct.pack(end + "IIII", ticks >> 32, ticks & 0xFFFFFFFF, len(data), len(data))
+        out += block(2 if obsolete else 6, head + data)
+    return out
+
+
+@pytest.mark.parametrize(("magic", "unit"), [(LE_US, 1000), (BE_US, 1000), (LE_NS, 1), (BE_NS, 1)])
+def test_pcap_byte_orders_and_resolutions(tmp_path, magic, unit):
+    records = [(t + 1234, p) for t, p in conversation()]
+    cap = read(tmp_path, pcap(records, magic=magic))
+    assert list(cap.t) == [t // unit * unit for t, _ in records]
+    assert packets(cap) == [p for _, p in records]
+    assert list(cap.number) == list(range(1, len(records) + 1))
+
+
+@pytest.mark.parametrize("little", [True, False])
+@pytest.mark.parametrize(
+    ("resolution", "per_second"),
+    [(None, 10**6), (6, 10**6), (9, 10**9), (3, 10**3), (0x80 | 20, 1 << 20), (12, 10**12)],
+)
+def test_pcapng_resolutions(tmp_path, little, resolution, per_second):
+    ticks = [1_500_000 * per_second + 17, 1_500_001 * per_second]
+    packet = ip_tcp(CLIENT, 1, SERVER, 2, 3)
+    cap = read(tmp_path, pcapng([(t, packet) for t in ticks], little, resolution))
+    assert list(cap.t) == [t * 10**9 // per_second for t in ticks]
+    assert packets(cap) == [packet, packet]
+
+
+def test_pcapng_offset_obsolete_blocks_and_strange_blocks(tmp_path):
+    packet = ip_tcp(CLIENT, 1, SERVER, 2, 3, payload=b"abc")
+    strange = struct.pack("<III", 0x12345, 16, 7) + struct.pack("<I", 16)
+    cap = read(tmp_path, pcapng([(5, packet)], offset=100, extra=strange, obsolete=True))
+    assert list(cap.t) == [100 * 10**9 + 5000]
+    assert packets(cap) == [packet]
+
+
+ETH = bytes(12)
+LINKS = [
+    (1, ETH + b"\x08\x00"),
+    (1, ETH + b"\x81\x00\x00\x05\x08\x00"),
+    (1, ETH + b"\x88\xa8\x00\x05\x81\x00\x00\x06\x08\x00"),
+    (12, b""), (14, b""), (101, b""), (228, b""),
+    (113, bytes(14) + b"\x08\x00"),
+    (276, b"\x08\x00" + bytes(18)),
+    (0, b"\x02\x00\x00\x00"), (0, b"\x00\x00\x00\x02"),
+    (108, b"\x00\x00\x00\x02"), (108, b"\x02\x00\x00\x00"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("linktype", "header"), LINKS)
+def test_link_types(tmp_path, linktype, header):
+    packet = ip_tcp(CLIENT, 1, SERVER, 2, 3, payload=b"xyz")
+    cap = read(tmp_path, pcap([(T0, header + packet + b"pad")], linktype))
+    assert bytes(cap.buf[cap.off[0] : cap.off[0] + len(packet)]) == packet
+    assert cap.link[0] == len(header)
+    seg = Table().decode(cap.buf, cap.t, cap.off, cap.caplen, cap.origlen).row(0)
+    assert (seg["len"], seg["held"]) == (3, 3)  # padding does not count
+
+
+ALONE = {
+    "zero length": (b"", "x.pcap: expected a capture, found a file of length zero"),
+    "magic": (b"\x89PNG" + bytes(60), "x.pcap: expected a pcap or pcapng file, found the magic number 89504e47"),
+    "short header": (LE_NS + bytes(10), "x.pcap: expected a file header of 24 bytes, found 14"),
+    "link type": (pcap([], 105), "x.pcap: link type 105 (IEEE802_11) is not supported"),
+    "unknown link type": (pcap([], 291), "x.pcap: link type 291 (no name known) is not supported"),
+    "nothing": (pcap([]), "x.pcap: no TCP in this capture (0 packets)"),
+    "udp only": (pcap([(T0, ip_tcp(CLIENT, 1, SERVER, 2, 3, proto=17))]), "x.pcap: no TCP in this capture"),
+    "arp only": (pcap([(T0, ETH + b"\x08\x06" + bytes(28))], 1), "x.pcap: no TCP in this capture (1 packet)"),
+    "ipv6 only": (pcap([(T0, b"\x60" + bytes(59))] * 2), "x.pcap: IPv6 is not supported yet (2 packets)"),
+    "short frame": (
+        pcap([(T0, bytes(9))], 1),
+        "x.pcap: packet 1: expected an Ethernet header of 14 bytes, found less (1 such packet skipped)",
+    ),
+    "short ip": (pcap([(T0, b"\x45" + bytes(9))]), "x.pcap: packet 1: expected an IP header of 20 bytes, found 10"),
+    "fragments": (
+        pcap([(T0, ip_tcp(CLIENT, 1, SERVER, 2, 3, frag=f)) for f in (0x2000, 0x0005)]),
+        "x.pcap: packet 1: IP fragments are not supported (1 more)",
+    ),
+    "cut in the first": (pcap([(T0, bytes(50))])[:-20], "x.pcap: packet 1: expected 50 bytes, found 30"),
+    "cut header": (pcap([])[:24] + bytes(7), "x.pcap: packet 1: expected a record header of 16 bytes, found 7"),
+    "no interface": (
+        struct.pack("<IIIHHqI", 0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28),
+        "x.pcap: expected an interface description, found none",
+    ),
+    "byte order magic": (
+        struct.pack("<IIIHHqI", 0x0A0D0D0A, 28, 0x11111111, 1, 0, -1, 28),
+        "x.pcap: expected a pcapng section header, found the byte-order magic 11111111",
+    ),
+    "pcapng link type": (pcapng([], linktype=147), "x.pcap: link type 147 (USER0) is not supported"),
+}
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_what_cannot_be_used(kpath_run, name):
+    data, line = ALONE[name]
+    assert kpath_run(data=data) == (2, "", ["kpath: " + line])
+
+
+def test_no_such_file(kpath_run):
+    assert kpath_run("replay", "/nonexistent/a.pcap") == (
+        2,
+        "",
+        ["kpath: /nonexistent/a.pcap: No such file or directory"],
+    )
+
+
+def test_a_directory(kpath_run, tmp_path):
+    assert kpath_run("replay", tmp_path)[0] == 2
+
+
+def test_capture_that_ends_in_mid_packet(kpath_run, fake):
+    records = conversation()
+    fake.emits = sent_by(records[:-1])
+    status, out, err = kpath_run("-q", data=pcap(records)[:-7])
+    assert status == 2
+    assert err == ["kpath: x.pcap: packet 10: expected 52 bytes, found 45; replayed up to there"]
+    assert "5 of 5 segments (100.0 %)" in out
+
+
+def test_pcapng_that_ends_in_mid_block(kpath_run, fake):
+    records = [(t // 1000, p) for t, p in conversation()]
+    fake.emits = sent_by([(t * 1000, p) for t, p in records[:-1]])
+    status, _, err = kpath_run(data=pcapng(records)[:-9])
+    assert status == 2
+    assert err == ["kpath: x.pcap: packet 10: expected a block of 84 bytes, found 75; replayed up to there"]
+
+
+SOME = {
+    "ipv6": (b"\x60" + bytes(59), "packet 11: IPv6 is not supported yet (1 packet skipped)"),
+    "short ip": (b"\x45" + bytes(5), "packet 11: expected an IP header of 20 bytes, found 6"),
+    "header length": (b"\x4f" + bytes(29), "packet 11: expected an IP header of 20 bytes or more that lies within the packet"),
+    "lying length": (
+        ip_tcp(SERVER, 80, CLIENT, 40000, 1, length=900),
+        "packet 11: expected an IP packet of the length that its header gives, found 40 bytes",
+    ),
+    "short tcp": (
+        ip_tcp(SERVER, 80, CLIENT, 40000, 1)[:32].replace(b"\x45\0\0\x28", b"\x45\0\0\x20"),
+        "packet 11: expected a TCP header of 20 bytes, found an IP packet of 32 bytes",
+    ),
+    "data offset": (
+        ip_tcp(SERVER, 80, CLIENT, 40000, 1, doff=15),
+        "packet 11: expected a TCP header of 20 bytes or more that lies within the packet",
+    ),
+    "fragment": (ip_tcp(SERVER, 80, CLIENT, 40000, 1, frag=0x2000), "packet 11: IP fragments are not supported"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_faulty_packet_among_good_ones(kpath_run, fake, name):
+    """The rest is replayed, and agrees."""
+    packet, line = SOME[name]
+    records = conversation()
+    fake.emits = sent_by(records)
+    status, out, err = kpath_run("--local", CLIENT, data=pcap([*records, (T0 + 100 * MS, packet)]))
+    assert err == ["kpath: x.pcap: " + line]
+    assert status == 0
+    assert "6 of 6 segments" in out
+
+
+@pytest.mark.parametrize("name", ["lying length", "short tcp", "data offset"])
+def test_what_the_kernel_would_drop_itself_is_delivered(kpath_run, fake, name):
+    records = conversation()
+    kpath_run("--local", CLIENT, data=pcap([*records, (T0 + 100 * MS, SOME[name][0])]))
+    assert len(fake.last.arrivals[0]) == 5
+
+
+def test_header_cut_by_snaplen(kpath_run, fake):
+    records = conversation()
+    fake.emits = sent_by(records)
+    whole = ip_tcp(SERVER, 80, CLIENT, 40000, 1)
+    _, _, err = kpath_run("--local", CLIENT, data=pcap([*records, (T0 + 100 * MS, whole[:30], 40)]))
+    assert err == ["kpath: x.pcap: packet 11: expected the whole TCP header, the capture holds 30 bytes of the packet"]
+
+
+@pytest.mark.parametrize("ng", [False, True])
+def test_damage_never_ends_in_a_traceback(kpath_run, fake, ng):
+    """Every byte of a small capture, overwritten with one of three values; every length of it."""
+    records = conversation()[:3]
+    data = pcapng([(t, p) for t, p in records], resolution=9) if ng else pcap(records)
+    for i in range(len(data)):
+        for value in ((0, 0xFF, data[i] ^ 0x10)[i % 3],):
+            status, _, err = kpath_run("-q", "--local", CLIENT, data=data[:i] + bytes([value]) + data[i + 1 :])
+            assert status in (0, 1, 2)
+            assert len(err) <= 2 and all(line.startswith("kpath: ") for line in err)
+    for n in range(len(data)):
+        status, _, err = kpath_run("-q", "--local", CLIENT, data=data[:n])
+        assert status in (1, 2) and all(line.startswith("kpath: ") for line in err)
+
+
+def test_read_raises_inputerror(tmp_path):
+    with pytest.raises(InputError, match="no TCP in this capture"):
+        read(tmp_path, pcap([]))

@@ -1,0 +1,305 @@
+# ruff: noqa: E501  (tables)
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the host is given: local side, pins, arrivals, facts from the capture, inferred calls."""
+
+import pytest
+from driverlib import (
+    ACK,
+    CLIENT,
+    FIN,
+    MS,
+    PSH,
+    RST,
+    SERVER,
+    SYN,
+    T0,
+    conversation,
+    ip_tcp,
+    packed,
+    pcap,
+    sent_by,
+    timestamps,
+)
+from kpath.segments import Table
+
+import kpath
+
+SYNOPT = b"\x02\x04\x05\xb4\x04\x02\x03\x03\x07\x01"
+
+
+def run(tmp_path, records, linktype=101, **kw):
+    path = tmp_path / "r.pcap"
+    path.write_bytes(pcap(records, linktype))
+    return kpath.replay(str(path), **kw)
+
+
+def test_local_side_by_handshake(fake, tmp_path):
+    records = conversation()
+    assert run(tmp_path, records).local.ends == [(CLIENT, 0)]
+    # the same conversation at the server: its SYN-ACK comes at once, the client's ACK a round trip later
+    moved = [(t + (0 if p[12:16] == packed(CLIENT) else -10 * MS + 1000), p) for t, p in records]
+    late = [(t + (10 * MS if i == 2 else 0), p) for i, (t, p) in enumerate(moved)]
+    assert run(tmp_path, late[:3]).local.ends == [(SERVER, 0)]
+
+
+def test_local_side_by_ttl(fake, tmp_path):
+    records = [
+        (T0, ip_tcp(CLIENT, 1, SERVER, 2, 1, flags=SYN, ttl=53)),
+        (T0 + 1, ip_tcp(SERVER, 2, CLIENT, 1, 1, 2, SYN | ACK)),
+    ]
+    result = run(tmp_path, records)
+    assert (result.local.ends, result.local.why) == ([(SERVER, 0)], "its TTL is that of an unrouted packet")
+
+
+def test_local_side_that_takes_part_in_all(fake, tmp_path):
+    records = [(T0, ip_tcp(CLIENT, 1, f"10.0.1.{i}", 2, 1, flags=SYN)) for i in range(3)]
+    assert run(tmp_path, records).local.ends == [(CLIENT, 0)]
+
+
+def test_local_side_that_cannot_be_told(kpath_run, fake):
+    data = pcap([(T0, ip_tcp("1.0.0.1", 1, "1.0.0.2", 2, 1)), (T0, ip_tcp("1.0.0.3", 1, "1.0.0.4", 2, 1))])
+    line = "kpath: x.pcap: cannot tell the local side: no address takes part in every segment; name it with --local"
+    assert kpath_run(data=data) == (2, "", [line])
+
+
+def test_local_port(fake, tmp_path):
+    """Two connections on one host that is both ends; the port tells."""
+    records = [
+        (T0, ip_tcp(CLIENT, 1000, CLIENT, 80, 1, flags=SYN)),
+        (T0 + 1, ip_tcp(CLIENT, 80, CLIENT, 1000, 9, 2, SYN | ACK)),
+    ]
+    result = run(tmp_path, records, local=[f"{CLIENT}:80"])
+    assert result.table.connection(0)["lport"] == 80
+    assert [c["passive"] for c in kpath.summary(result)["connections"]] == [True]
+
+
+def test_pins(fake, tmp_path):
+    clock = {"mono_to_real_ns": T0 - 50 * 10**9, "tick_ns": 4 * MS, "jiffies_minus_mono_ticks": 0}
+    run(tmp_path, conversation(), local=[CLIENT], host={"clock": clock})
+    assert fake.last.pins == [(CLIENT, 40000, SERVER, 80, 0xFFFFFF00, (1000 - 49_999) % 2**32, False)]
+    run(tmp_path, conversation(), local=[SERVER], host={"clock": clock})
+    assert fake.last.pins == [(SERVER, 80, CLIENT, 40000, 5000, (1010 + 777 - 50_009) % 2**32, True)]
+
+
+def test_pins_without_timestamps(fake, tmp_path):
+    run(tmp_path, conversation(stamps=False), local=[CLIENT])
+    assert fake.last.pins[0][5] is None
+
+
+def test_clock_from_the_capture(fake, tmp_path):
+    """The ms ticks lie where TSval counts them."""
+    records = [(T0 + i * 300_000 + 123_456, ip_tcp(CLIENT, 1, SERVER, 2, 1 + bool(i), flags=ACK if i else SYN,
+                options=timestamps(7 + (i * 300_000) // MS, 0))) for i in range(40)]  # fmt: skip
+    run(tmp_path, records, local=[CLIENT])
+    assert fake.last.clock["mono_to_real_ns"] % MS == (T0 + 123_456) % MS
+
+
+def test_arrivals_are_what_the_local_side_gets(fake, tmp_path):
+    records = conversation()
+    icmp = ip_tcp(SERVER, 0, CLIENT, 0, 0, proto=1)
+    stranger = ip_tcp("9.9.9.9", 1, "8.8.8.8", 2, 3)
+    records[5:5] = [(T0 + 20 * MS, icmp), (T0 + 20 * MS, stranger)]
+    result = run(tmp_path, records, local=[CLIENT])
+    t, off, caplen, _ = fake.last.arrivals
+    got = [bytes(fake.last.buf[o : o + n]) for o, n in zip(off, caplen, strict=True)]
+    assert got == [p for _, p in records if p[16:20] == packed(CLIENT)]
+    assert list(t) == sorted(t)
+    assert list(result.arrivals[4]) == [1, 4, 5, 7, 10]
+
+
+def test_arrivals_never_go_back_in_time(fake, tmp_path):
+    records = conversation()
+    records[4], records[5] = (records[4][0] + MS, records[4][1]), records[5]
+    run(tmp_path, records, local=[CLIENT])
+    t = fake.last.arrivals[0]
+    assert list(t) == sorted(t)
+
+
+def test_nothing_that_was_sent_reaches_the_host_but_the_first_numbers(fake, tmp_path):
+    """With recorded calls: take what was sent out of the capture, and the host is given the same."""
+    calls = tmp_path / "c.jsonl"
+    calls.write_text(f'{{"t0":{T0},"call":"socket","sock":"a"}}\n')
+    records = conversation()
+    given = []
+    for part in (records, [r for i, r in enumerate(records) if i == 0 or r[1][12:16] == packed(SERVER)]):
+        run(tmp_path, part, local=[CLIENT], syscalls=str(calls), host={"clock": {"mono_to_real_ns": 0, "tick_ns": 1}})
+        t, off, n, wire = fake.last.arrivals
+        got = [bytes(fake.last.buf[o : o + k]) for o, k in zip(off, n, strict=True)]
+        given.append((list(t), got, list(wire), fake.last.pins, fake.last.given, fake.last.set))
+    assert given[0] == given[1]
+
+
+def test_partial_checksums_are_completed(fake, tmp_path):
+    whole = ip_tcp(SERVER, 80, CLIENT, 40000, 5000, 0xFFFFFF01, SYN | ACK)
+    pseudo = sum(
+        int.from_bytes((packed(SERVER) + packed(CLIENT) + b"\0\x06\0\x14")[i : i + 2], "big") for i in range(0, 12, 2)
+    )
+    pseudo = (pseudo & 0xFFFF) + (pseudo >> 16)
+    partial = whole[:36] + pseudo.to_bytes(2, "big") + whole[38:]
+    wrong = whole[:36] + b"\x12\x34" + whole[38:]
+    syn = conversation()[0]
+    run(tmp_path, [syn, (T0 + 1, partial), (T0 + 2, wrong)], local=[CLIENT])
+    _, off, n, _ = fake.last.arrivals
+    got = [bytes(fake.last.buf[o : o + k]) for o, k in zip(off, n, strict=True)]
+    assert got == [whole, wrong]
+
+
+def test_connection_open_before_the_capture(kpath_run, fake):
+    old = [(T0 - 5, ip_tcp(CLIENT, 7, SERVER, 80, 1, 1)), (T0 - 4, ip_tcp(SERVER, 80, CLIENT, 7, 1, 1))]
+    records = conversation()
+    fake.emits = sent_by(records)
+    status, out, err = kpath_run("--local", CLIENT, data=pcap(old + records))
+    assert status == 0
+    assert err == ["kpath: x.pcap: 10.0.0.1:7 - 10.0.0.2:80: open before the capture began (no SYN), not replayed"]
+    assert "4 packets in, 1 connection, 1 connection skipped" in out
+    line = "kpath: x.pcap: 10.0.0.1:7 - 10.0.0.2:80: open before the capture began (no SYN), not replayed"
+    assert kpath_run("--local", CLIENT, data=pcap(old)) == (2, "", [line])
+
+
+def test_stray_segment_answered_by_a_reset_is_replayed(fake, tmp_path):
+    records = [(T0, ip_tcp(SERVER, 80, CLIENT, 7, 5, 6)), (T0 + 1, ip_tcp(CLIENT, 7, SERVER, 80, 6, flags=RST))]
+    fake.emits = sent_by(records)
+    result = run(tmp_path, records, local=[CLIENT])
+    assert (result.agrees, len(result.arrivals[0])) == (True, 1)
+
+
+def test_facts_of_an_own_syn(fake, tmp_path):
+    options = b"\x02\x04\x02\x18\x03\x03\x02\x01"
+    syn = ip_tcp(CLIENT, 1, SERVER, 2, 1, flags=SYN | 0xC0, options=options, win=5000, ttl=128)
+    run(tmp_path, [(T0, syn)], local=[CLIENT])
+    assert fake.last.device == {"mtu": 576}
+    assert fake.last.set == {
+        "net.ipv4.tcp_sack": "0", "net.ipv4.tcp_timestamps": "0", "net.ipv4.tcp_window_scaling": "1",
+        "net.ipv4.tcp_ecn": "1", "net.core.rmem_max": "131072", "net.ipv4.tcp_rmem": "4096 10000 131072",
+        "net.ipv4.ip_default_ttl": "128",
+    }  # fmt: skip
+
+
+def test_facts_of_a_usual_host_change_nothing(fake, tmp_path):
+    run(tmp_path, conversation(), local=[CLIENT])
+    assert fake.last.set == {"net.ipv4.tcp_sack": "1", "net.ipv4.tcp_timestamps": "1",
+                             "net.ipv4.tcp_window_scaling": "1", "net.ipv4.tcp_ecn": "2"}  # fmt: skip
+
+
+def inferred(fake, tmp_path, records, local=CLIENT):
+    run(tmp_path, records, local=[local])
+    return [(g[4], (g[0] - T0) // 1000, g[5][:2]) for g in fake.last.given]
+
+
+def test_inferred_client(fake, tmp_path):
+    """Times in us after the SYN."""
+    assert inferred(fake, tmp_path, conversation()) == [
+        ("socket", -20, (0, 0)), ("connect", -8, (80, 0)), ("send", 10044, (300, 0)), ("close", 29994, (0, 0)),
+    ]  # fmt: skip
+    assert fake.last.auto == [(-1, True)]
+
+
+def test_inferred_server(fake, tmp_path):
+    calls = inferred(fake, tmp_path, conversation(), SERVER)
+    assert [c[0] for c in calls] == ["socket", "setsockopt", "bind", "listen", "accept", "send", "close"]
+    assert calls[3][1] < 0
+    assert calls[5][2] == (100, 0)
+    assert calls[4][1] == 10010 and 20000 < calls[5][1] <= 20050
+
+
+def stream(segments):
+    """Handshake, then (us after the SYN, ours?, offset, length, acked, flags)."""
+    out = conversation()[:3]
+    for t, ours, offset, n, acked, flags in segments:
+        ends = (CLIENT, 40000, SERVER, 80) if ours else (SERVER, 80, CLIENT, 40000)
+        base = (0xFFFFFF01, 5001) if ours else (5001, 0xFFFFFF01)
+        out.append((T0 + t * 1000, ip_tcp(*ends, base[0] + offset, base[1] + acked, flags | ACK, payload=b"x" * n)))
+    return out
+
+
+def sends(fake, tmp_path, segments):
+    return [c[1:] for c in inferred(fake, tmp_path, stream(segments)) if c[0] == "send"]
+
+
+def test_segments_without_push_are_of_one_write(fake, tmp_path):
+    got = sends(
+        fake, tmp_path, [(11000, 1, 0, 1448, 0, 0), (11010, 1, 1448, 1448, 0, 0), (11020, 1, 2896, 500, 0, PSH)]
+    )
+    assert got == [(10994, (3396, 0))]
+
+
+def test_data_released_by_an_ack_was_written_before(fake, tmp_path):
+    got = sends(fake, tmp_path, [
+        (11000, 1, 0, 1448, 0, 0), (11010, 1, 1448, 1448, 0, PSH), (21000, 0, 0, 0, 1448, 0), (21010, 1, 2896, 1448, 0, PSH),
+    ])  # fmt: skip
+    assert got == [(10994, (2896, 0)), (10994, (1448, 0))]
+
+
+def test_data_that_nothing_released_was_written_then(fake, tmp_path):
+    got = sends(fake, tmp_path, [(11000, 1, 0, 100, 0, PSH), (21000, 0, 0, 0, 100, 0), (51000, 1, 100, 70, 0, PSH)])
+    assert got == [(10994, (100, 0)), (50994, (70, 0))]
+
+
+def test_an_answer_comes_after_the_question(fake, tmp_path):
+    got = sends(fake, tmp_path, [(11000, 0, 0, 10, 0, PSH), (11009, 1, 0, 100, 10, PSH)])
+    assert got == [(11005, (100, 0))]
+
+
+def test_retransmissions_are_no_writes(fake, tmp_path):
+    got = sends(fake, tmp_path, [(11000, 1, 0, 100, 0, PSH), (231000, 1, 0, 100, 0, PSH)])
+    assert got == [(10994, (100, 0))]
+
+
+def test_small_segments_in_flight_mean_nodelay(fake, tmp_path):
+    two = [(11000, 1, 0, 1448, 0, PSH), (12000, 1, 1448, 10, 0, PSH), (13000, 1, 1458, 10, 0, PSH)]
+    assert ("setsockopt", 0, (6, 1)) in inferred(fake, tmp_path, stream(two))
+    assert "setsockopt" not in [c[0] for c in inferred(fake, tmp_path, stream(two[:2]))]
+
+
+def test_half_close(fake, tmp_path):
+    """The peer's data was read after the FIN: it was shutdown(), and close() when the peer had ended too."""
+    got = inferred(fake, tmp_path, stream([
+        (11000, 1, 0, 0, 0, FIN), (21000, 0, 0, 50, 1, PSH), (21010, 1, 1, 0, 50, 0), (22000, 0, 50, 0, 1, FIN),
+    ]))  # fmt: skip
+    assert got[-2:] == [("shutdown", 10994, (1, 0)), ("close", 22000, (0, 0))]
+
+
+def test_abort(fake, tmp_path):
+    got = inferred(fake, tmp_path, stream([(11000, 1, 0, 10, 0, PSH), (15000, 1, 10, 0, 0, RST)]))
+    assert got[-2:] == [("setsockopt", 14994, (1, 13)), ("close", 14994, (0, 0))]
+
+
+def test_reader_that_does_not_read(fake, tmp_path):
+    """The window shrinks by what arrives, and opens at 60 ms: that is when it was read."""
+    segments = stream([])
+    us = 1000
+    for i in range(10):
+        t = T0 + (11000 + i * 1000) * us
+        segments.append((t, ip_tcp(SERVER, 80, CLIENT, 40000, 5001 + i * 1000, 0xFFFFFF01, payload=bytes(1000))))
+        ack = ip_tcp(CLIENT, 40000, SERVER, 80, 0xFFFFFF01, 6001 + i * 1000, win=400 - (i * 1000 >> 7))
+        segments.append((t + 20 * us, ack))
+    segments.append((T0 + 60000 * us, ip_tcp(CLIENT, 40000, SERVER, 80, 0xFFFFFF01, 15001, win=502)))
+    reads = [c for c in inferred(fake, tmp_path, segments) if c[0] == "recv"]
+    assert reads[-1] == ("recv", 59994, (1 << 30, 0x40))
+    assert fake.last.auto == [(-1, True), (0, False)]
+
+
+def test_progress_runs_in_slices(fake, tmp_path):
+    seen = []
+    run(tmp_path, conversation(), progress=seen.append)
+    assert seen[-1] == 1.0 and len(fake.last.ran) == 50
+    run(tmp_path, conversation())
+    assert len(fake.last.ran) == 1
+
+
+def test_the_host_is_closed_when_it_fails(fake, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(fake, "load", refuse)
+    with pytest.raises(MemoryError):
+        run(tmp_path, conversation())
+    assert fake.last.closed
+
+
+def test_table_rows_outside_the_buffer():
+    from array import array
+
+    q = array("q", [0])
+    with pytest.raises(ValueError, match="lies outside its buffer"):
+        Table().decode(bytearray(10), q, q, array("q", [40]), array("q", [40]))
