@@ -3,10 +3,10 @@
 Serves RFC 791 (fragmentation), RFC 6864 (the IP id), RFC 1191 (DF), RFC 1122 3.2.1.
 Follows net/ipv4/ip_output.c of Linux 6.18 (GPL-2.0-only).
 
-Deviations: no netfilter, XFRM, IP options, tunnels, multicast; no neighbours: ip_finish_output2() hands to the device at
-once. The header checksum is left 0 for whoever writes the packet down. A packet that has to be cut goes to the device
-as IP fragments: skb.data holds the headers of the fragment (caplen_left bytes of them; only the first has TCP's), the
-rest of skb.len is payload from TCP_SKB_CB(skb).seq on.
+Deviations: no netfilter, XFRM, IP options, tunnels, multicast; no neighbours: ip_finish_output2() hands to the device
+at once. The header checksum is left 0 for whoever writes the packet down. A packet that has to be cut goes to the
+device as IP fragments: skb.data holds the headers of the fragment (caplen_left bytes of them; only the first has
+TCP's), the rest of skb.len is payload from TCP_SKB_CB(skb).seq on.
 """
 from kpath_c.headers.tcp cimport *
 from kpath_c.net_tcp cimport *

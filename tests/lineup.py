@@ -6,6 +6,7 @@
 For each trace point that both have (k-th tcp_probe with k-th tcp_probe, per connection) all recorded fields are compared.
 """
 import argparse
+import importlib
 import importlib.util
 import json
 import sys
@@ -21,7 +22,7 @@ RTT = {"srtt_us", "mdev_us", "rttvar_us", "mdev_max_us", "rtt_min.s[0].v", "rack
        "rate_interval_us", "sk_pacing_rate", "cubic.curr_rtt", "cubic.delay_min"}
 IGNORE = {"sk_lock.owned", "sk_lock", "icsk_ack.lrcv_flowlabel", "sk_state", "segs_in", "bytes_received", "segs_out",
           "bytes_sent", "data_segs_in", "data_segs_out", "bytes_acked", "pred_flags", "rate_delivered", "sk_backlog.len"}
-POINTS = ("tcp_probe", "tcp_sendmsg_locked", "inet_sock_set_state")
+POINTS = ("tcp_probe", "tcp_sendmsg_locked")
 
 
 def corpus_states(path):
@@ -58,12 +59,11 @@ def differs(name, a, b):
 
 
 def replay_states(folder, side):
-    from kpath.replay import replay
     spec = importlib.util.spec_from_file_location("score", folder.parent.parent / "score" / "score.py")
     score = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(score)
     meta = json.loads((folder / "meta.json").read_text())
-    import kpath.replay as module
+    module = importlib.import_module("kpath.replay")
     build = module.build_host
 
     def traced(spec):
@@ -71,7 +71,7 @@ def replay_states(folder, side):
         host.trace_state(200000)
         return host
     module.build_host = traced
-    result = replay(str(folder / f"{side}.pcap"), local=[meta["endpoints"][side]["address"]],
+    result = module.replay(str(folder / f"{side}.pcap"), local=[meta["endpoints"][side]["address"]],
                     host=score.host_file(meta, side), syscalls=str(folder / f"{side}.syscalls.jsonl"))
     return result
 
@@ -88,10 +88,6 @@ def main():
     a = ap.parse_args()
     result = replay_states(a.folder, a.side)
     points = a.points.split(",")
-    ours = {}
-    for t, at, arg, d in result.host.states():
-        if at in points:
-            ours.setdefault((at, d["inet_sport_host"] if "inet_sport_host" in d else None), []).append((t, d))
     flat = {}
     for t, at, arg, d in result.host.states():
         if at in points:
@@ -103,14 +99,10 @@ def main():
     for t, at, sport, dport, state, _ in corpus_states(a.folder / f"{a.side}.state.jsonl"):
         if at not in points:
             continue
-        if at == "inet_sock_set_state" and state.get("sk_state") in (7, None):
-            continue
         key = (at, sport, dport)
         k = used.get(key, 0)
         used[key] = k + 1
         mine = flat.get(key, [])
-        if at == "inet_sock_set_state":
-            mine = [m for m in mine if m[1]["sk_state"] not in (7,)]
         if k >= len(mine):
             print(f"{at} #{k} {sport}->{dport} at {t}: the port has only {len(mine)}")
             shown += 1

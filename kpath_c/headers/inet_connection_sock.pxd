@@ -1,4 +1,7 @@
-"""net/inet_connection_sock.h: what every connection-oriented INET socket has. Timers are set by kpath_c/net_icsk.pxd."""
+"""net/inet_connection_sock.h: what every connection-oriented INET socket has.
+
+Timers are set by kpath_c/net_icsk.pxd.
+"""
 from libc.string cimport memset
 from kpath_c.headers.types cimport *
 from kpath_c.headers.structs cimport *

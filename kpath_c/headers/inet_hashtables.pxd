@@ -1,4 +1,7 @@
-"""net/inet_hashtables.h: keys and buckets of the tables. The lookups that call into them are in kpath_c/net_icsk.pxd."""
+"""net/inet_hashtables.h: keys and buckets of the tables.
+
+The lookups that call into them are in kpath_c/net_icsk.pxd.
+"""
 from kpath_c.headers.types cimport *
 from kpath_c.headers.structs cimport *
 from kpath_c.headers.kernel cimport *
