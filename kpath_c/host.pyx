@@ -240,11 +240,16 @@ cdef class Host:
             raise ValueError(f"qdisc {kind!r}: not modelled (expected one of {', '.join(QDISCS)})")
         self.n.dev.qdisc = QDISCS[kind]
 
-    def latency(self, s64 rx_ns=8000, s64 call_ns=5000, s64 wake_ns=15000):
-        """How long after a packet's stamp, a call's entry and a wake-up the stack acts, ns."""
+    def latency(self, s64 rx_ns=8000, s64 call_ns=5000, s64 wake_ns=12000, s64 rx_cost=0, s64 tx_cost=0):
+        """How long after a packet's stamp, a call's entry and a wake-up the stack acts, and what a packet costs, ns.
+
+        rx_cost and tx_cost: how long a received and a sent packet keep the processor from the application.
+        """
         self.e.rx_latency = rx_ns
         self.e.call_latency = call_ns
         self.e.wake_latency = wake_ns
+        self.e.rx_cost = rx_cost
+        self.e.tx_cost = tx_cost
 
     def pin(self, str laddr, int lport, str raddr, int rport, isn, tsoff, bint passive):
         """Numbers of the next connection with this 4-tuple that are not determined by input.
@@ -308,6 +313,8 @@ cdef class Host:
         memset(&c, 0, sizeof(c))
         c.t0, c.t1, c.slot, c.op = t0, t1, slot, op
         c.a0, c.a1, c.a2, c.a3 = a0, a1, a2, a3
+        if op == OP_RECV and ret is not None and ret > 0 and not a1 & (MSG_PEEK | MSG_WAITALL):
+            c.want = ret
         if s:
             if op == OP_BIND or op == OP_CONNECT or op == OP_SENDTO:
                 c.addr = be32_of(s)

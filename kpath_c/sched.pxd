@@ -42,6 +42,7 @@ cdef struct call_ev:
     s64 ret
     s64 t_done
     s64 next                    # next call of a task that was busy when its time came, -1
+    s64 want                    # bytes that a recorded recv returned, 0 not known
 
 # One thread of the application. It is in one call at a time.
 cdef struct task:
@@ -55,6 +56,7 @@ cdef struct task:
     u8 reader                   # not a thread: the automatic reader of a socket
     u8 timed_out
     u8 woken                    # its wake-up has been seen and it is in the run queue for that
+    u8 due                      # a recv that holds all it is known to have returned: it ran before the next arrival
     socket *sock                # whose waiters list it is in
     task *wait_next
     msghdr msg
@@ -111,7 +113,10 @@ cdef struct engine:
     s64 now                     # ns of the capture's clock, of the event that is being handled
     s64 rx_latency              # ns from the capture's stamp to the stack
     s64 call_latency            # ns from a call's entry to its effect
-    s64 wake_latency            # ns from a wake-up to the woken call's going on
+    s64 wake_latency            # ns from the last thing that kept the processor busy to a woken call's going on
+    s64 rx_cost                 # ns that an arrival keeps the processor busy
+    s64 tx_cost                 # ns that each segment emitted does
+    s64 busy_until              # when the processor is free for the application
     # arrivals
     u8 *buf
     size_t buf_len
