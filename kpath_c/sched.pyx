@@ -351,8 +351,8 @@ cdef s64 resume_time(engine *e, task *t, s64 now) noexcept nogil:
             return last
         # A short read: nothing more was there when it was made.
         t.due = c.want < c.a0
-    if e.arr_i < e.n_arr and e.arr_t[e.arr_i] <= last:
-        # Packets keep coming until it returns: it went on behind them.
+    if e.arr_i < e.n_arr and e.arr_t[e.arr_i] <= last and c.op != OP_SEND and not c.a1 & MSG_WAITALL:
+        # It returns at its first wake-up, and packets keep coming until then: it went on behind them.
         return last
     return min_s64(free_at, last)
 
@@ -372,7 +372,8 @@ cdef void on_wake(void *ctx, sock *sk, u32 mask) noexcept nogil:
     s.wake_mask |= mask
     t = <task *>s.waiters
     while t != NULL:
-        if t.msg.wake_want & mask and not t.woken:
+        # All sleep in one wait queue; only poll() looks at what the wake-up is for.
+        if not t.woken and (e.calls[t.call].op != OP_POLL or t.msg.wake_want & mask):
             task_wake(t)
         t = t.wait_next
     t = <task *>s.reader

@@ -910,7 +910,7 @@ cdef void release_sock(sock *sk) noexcept nogil:
 
 
 cdef int sk_wait_data(sock *sk, msghdr *msg, long *timeo, const sk_buff *skb) noexcept nogil:
-    """Sleeps until the receive queue's last segment is not skb. 1: it isn't; 0: woken otherwise; -EPIPE: disconnected."""
+    """Sleeps until skb is not the receive queue's last. 1: it isn't; 0: woken otherwise; -EPIPE: disconnected."""
     if msg.resume:
         timeo[0] = sk_wait_resume(sk, msg)
         sk_clear_bit(SOCKWQ_ASYNC_WAITDATA, sk)

@@ -442,7 +442,8 @@ cdef inline s64 next_wheel_ns(net *n) noexcept nogil:
 cdef inline s64 next_hrtimer_ns(net *n) noexcept nogil:
     if n.hrtimers.next_timer == NULL:
         return KTIME_MAX()
-    return max_s64(n.hrtimers.next_timer.expires, <s64>n.e.mono_ns)
+    # What is overdue fires at once, but after now: each event moves the clock, so none can hold it.
+    return max_s64(n.hrtimers.next_timer.expires, <s64>n.e.mono_ns + 1)
 
 
 cdef u64 next_timer_ns(net *n) noexcept nogil:
