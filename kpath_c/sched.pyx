@@ -20,7 +20,7 @@ from kpath_c.ip_sockglue cimport ip_getsockopt, ip_setsockopt
 from kpath_c.ip_input cimport ip_rcv
 from kpath_c.shim.netdevice cimport netdev_rx_skb
 from kpath_c.shim.slab cimport kmem_cache_free, kmem_cache_zalloc
-from kpath_c.shim.timer cimport advance, mod_timer, next_timer_ns, timer_delete, timer_setup
+from kpath_c.shim.timer cimport advance_late, mod_timer, next_interrupt_ns, timer_delete, timer_setup
 from kpath_c.sock cimport sk_getsockopt, sk_setsockopt
 from kpath_c.tcp cimport tcp_get_info, tcp_getsockopt, tcp_ioctl, tcp_poll, tcp_setsockopt
 
@@ -802,7 +802,7 @@ cdef void clock_to(engine *e, s64 t) noexcept nogil:
     """Moves the clock on to `t` (capture's clock) and runs every timer due until then. It never goes back."""
     cdef s64 mono = t - e.n.e.mono_to_real_ns
     if mono > <s64>e.n.e.mono_ns:
-        advance(e.n, <u64>mono)
+        advance_late(e.n, <u64>mono, e.tick_latency, e.hrtimer_latency)
 
 
 cdef void netif_receive_skb(engine *e, u8 *ip, u32 caplen, u32 origlen, s64 index) noexcept nogil:
@@ -894,7 +894,7 @@ cdef void engine_run(engine *e, s64 until) noexcept nogil:
         w = runq_first(e) if e.n_runq else NULL
         tw = w.run_at if w != NULL else NEVER
         t = min_s64(ta, min_s64(tc, tw))
-        due = next_timer_ns(e.n)
+        due = next_interrupt_ns(e.n, e.tick_latency, e.hrtimer_latency)
         tt = <s64>due + e.n.e.mono_to_real_ns if due != U64_MAX() else NEVER
         if tt <= t:
             if tt > until:
@@ -992,6 +992,8 @@ cdef int engine_init(engine *e, net *n) noexcept nogil:
     e.wake_latency = 12000
     e.rx_cost = 10000
     e.tx_cost = 9000
+    e.tick_latency = 25000
+    e.hrtimer_latency = 16000
     e.want_probes = 1
     n.hooks.ctx = e
     n.hooks.xmit = on_xmit
