@@ -28,6 +28,7 @@ cdef enum:
     GROW_MIN = 1024
     READ_YES = 1                # engine.auto_read, one a slot; 0: as auto_read_all says
     READ_NO = 2
+    COLD_NS = 10000000          # a processor idle for longer has cold caches
     BATCH_GAP_NS = 45000        # arrivals closer than this come in one go
 
 cdef s64 NEVER = 0x7FFFFFFFFFFFFFFF
@@ -816,6 +817,12 @@ cdef void netif_receive_skb(engine *e, u8 *ip, u32 caplen, u32 origlen, s64 inde
     e.n.in_softirq = 0
 
 
+cdef s64 arrival_latency(engine *e, s64 t) noexcept nogil:
+    """From the stamp of the packet that comes at `t` to the stack: a processor that has slept is slower."""
+    cdef s64 idle = t - (e.arr_t[e.arr_i - 1] if e.arr_i else 0)
+    return e.rx_latency * 2 if idle > COLD_NS else e.rx_latency
+
+
 cdef bint adds_to(sock *sk, u8 *ip, s64 caplen) noexcept nogil:
     """Whether this packet brings the next bytes of the socket's stream."""
     cdef iphdr *ih = <iphdr *>ip
@@ -909,7 +916,7 @@ cdef void engine_run(engine *e, s64 until) noexcept nogil:
             continue
         if ta == t:
             before = e.n_em
-            clock_to(e, ta + e.rx_latency)
+            clock_to(e, ta + arrival_latency(e, ta))
             netif_receive_skb(e, e.buf + e.arr_off[e.arr_i], <u32>e.arr_cap[e.arr_i], <u32>e.arr_len[e.arr_i], e.arr_i)
             e.arr_i += 1
             after_arrival(e, ta, e.n_em - before)
