@@ -228,7 +228,9 @@ def run(host: Any, cap: Capture, calls: Calls, progress: Progress | None) -> Non
     """Runs to the end of the input; in slices of time only where somebody watches."""
     start, end = min(cap.t), max(cap.t)
     if calls.items:  # the recording may go on for longer; a little of that still belongs to the capture
-        end = max(end, min(calls.items[-1].t0, end + AFTER_END))
+        last = calls.items[-1].t0
+        under_way = max((c.t1 for c in calls.items if c.t0 <= end), default=end)
+        end = max(end, min(last, end + AFTER_END), under_way)
     end += GRACE
     if progress:
         for k in range(1, 50):

@@ -240,16 +240,20 @@ cdef class Host:
             raise ValueError(f"qdisc {kind!r}: not modelled (expected one of {', '.join(QDISCS)})")
         self.n.dev.qdisc = QDISCS[kind]
 
-    def latency(self, s64 rx_ns=8000, s64 call_ns=5000, s64 wake_ns=12000, s64 rx_cost=0, s64 tx_cost=0):
+    def latency(self, s64 rx_ns=8000, s64 call_ns=5000, s64 wake_ns=12000, s64 rx_cost=0, s64 tx_cost=0,
+                s64 tick_ns=0, s64 hrtimer_ns=0):
         """How long after a packet's stamp, a call's entry and a wake-up the stack acts, and what a packet costs, ns.
 
         rx_cost and tx_cost: how long a received and a sent packet keep the processor from the application.
+        tick_ns, hrtimer_ns: how long behind a tick and an hrtimer's expiry the timers run.
         """
         self.e.rx_latency = rx_ns
         self.e.call_latency = call_ns
         self.e.wake_latency = wake_ns
         self.e.rx_cost = rx_cost
         self.e.tx_cost = tx_cost
+        self.e.tick_latency = tick_ns
+        self.e.hrtimer_latency = hrtimer_ns
 
     def pin(self, str laddr, int lport, str raddr, int rport, isn, tsoff, bint passive):
         """Numbers of the next connection with this 4-tuple that are not determined by input.

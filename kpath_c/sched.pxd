@@ -117,6 +117,8 @@ cdef struct engine:
     s64 rx_cost                 # ns that an arrival keeps the processor busy
     s64 tx_cost                 # ns that each segment emitted does
     s64 busy_until              # when the processor is free for the application
+    s64 tick_latency            # ns from a tick to the wheel's softirq
+    s64 hrtimer_latency         # ns from an hrtimer's expiry to its softirq
     # arrivals
     u8 *buf
     size_t buf_len

@@ -20,7 +20,7 @@ from kpath_c.ip_sockglue cimport ip_getsockopt, ip_setsockopt
 from kpath_c.ip_input cimport ip_rcv
 from kpath_c.shim.netdevice cimport netdev_rx_skb
 from kpath_c.shim.slab cimport kmem_cache_free, kmem_cache_zalloc
-from kpath_c.shim.timer cimport advance, mod_timer, next_timer_ns, timer_delete, timer_setup
+from kpath_c.shim.timer cimport advance_late, mod_timer, next_interrupt_ns, timer_delete, timer_setup
 from kpath_c.sock cimport sk_getsockopt, sk_setsockopt
 from kpath_c.tcp cimport tcp_get_info, tcp_getsockopt, tcp_ioctl, tcp_poll, tcp_setsockopt
 
@@ -28,6 +28,8 @@ cdef enum:
     GROW_MIN = 1024
     READ_YES = 1                # engine.auto_read, one a slot; 0: as auto_read_all says
     READ_NO = 2
+    COLD_NS = 10000000          # a processor idle for longer has cold caches
+    BATCH_GAP_NS = 45000        # arrivals closer than this come in one go
 
 cdef s64 NEVER = 0x7FFFFFFFFFFFFFFF
 # A call is recorded as over when it is back in user space; the kernel's part ended a little earlier.
@@ -336,9 +338,18 @@ cdef s64 readable(engine *e, call_ev *c) noexcept nogil:
     return <s64><u32>(tcp_sk(s.sk).rcv_nxt - tcp_sk(s.sk).copied_seq)
 
 
+cdef s64 free_time(engine *e, s64 now) noexcept nogil:
+    """When the processor is free for the application."""
+    cdef s64 at = max_s64(now, e.busy_until)
+    # The next packet of the same batch: whoever hands packets over does not sleep in between.
+    if e.arr_i and e.arr_i < e.n_arr and e.arr_t[e.arr_i] - e.arr_t[e.arr_i - 1] < BATCH_GAP_NS:
+        at = max_s64(at, e.arr_t[e.arr_i])
+    return at + e.wake_latency
+
+
 cdef s64 resume_time(engine *e, task *t, s64 now) noexcept nogil:
     """When a woken task goes on, as far as is known now."""
-    cdef s64 free_at = max_s64(now, e.busy_until) + e.wake_latency
+    cdef s64 free_at = free_time(e, now)
     cdef s64 index = t.call if t.call >= 0 else t.queue_head
     cdef call_ev *c
     cdef s64 last
@@ -793,7 +804,7 @@ cdef void clock_to(engine *e, s64 t) noexcept nogil:
     """Moves the clock on to `t` (capture's clock) and runs every timer due until then. It never goes back."""
     cdef s64 mono = t - e.n.e.mono_to_real_ns
     if mono > <s64>e.n.e.mono_ns:
-        advance(e.n, <u64>mono)
+        advance_late(e.n, <u64>mono, e.tick_latency, e.hrtimer_latency)
 
 
 cdef void netif_receive_skb(engine *e, u8 *ip, u32 caplen, u32 origlen, s64 index) noexcept nogil:
@@ -805,6 +816,12 @@ cdef void netif_receive_skb(engine *e, u8 *ip, u32 caplen, u32 origlen, s64 inde
     e.n.in_softirq = 1
     ip_rcv(skb, &e.n.dev)
     e.n.in_softirq = 0
+
+
+cdef s64 arrival_latency(engine *e, s64 t) noexcept nogil:
+    """From the stamp of the packet that comes at `t` to the stack: a processor that has slept is slower."""
+    cdef s64 idle = t - (e.arr_t[e.arr_i - 1] if e.arr_i else 0)
+    return e.rx_latency * 2 if idle > COLD_NS else e.rx_latency
 
 
 cdef bint adds_to(sock *sk, u8 *ip, s64 caplen) noexcept nogil:
@@ -885,7 +902,7 @@ cdef void engine_run(engine *e, s64 until) noexcept nogil:
         w = runq_first(e) if e.n_runq else NULL
         tw = w.run_at if w != NULL else NEVER
         t = min_s64(ta, min_s64(tc, tw))
-        due = next_timer_ns(e.n)
+        due = next_interrupt_ns(e.n, e.tick_latency, e.hrtimer_latency)
         tt = <s64>due + e.n.e.mono_to_real_ns if due != U64_MAX() else NEVER
         if tt <= t:
             if tt > until:
@@ -900,7 +917,7 @@ cdef void engine_run(engine *e, s64 until) noexcept nogil:
             continue
         if ta == t:
             before = e.n_em
-            clock_to(e, ta + e.rx_latency)
+            clock_to(e, ta + arrival_latency(e, ta))
             netif_receive_skb(e, e.buf + e.arr_off[e.arr_i], <u32>e.arr_cap[e.arr_i], <u32>e.arr_len[e.arr_i], e.arr_i)
             e.arr_i += 1
             after_arrival(e, ta, e.n_em - before)
@@ -983,6 +1000,8 @@ cdef int engine_init(engine *e, net *n) noexcept nogil:
     e.wake_latency = 12000
     e.rx_cost = 10000
     e.tx_cost = 9000
+    e.tick_latency = 25000
+    e.hrtimer_latency = 16000
     e.want_probes = 1
     n.hooks.ctx = e
     n.hooks.xmit = on_xmit

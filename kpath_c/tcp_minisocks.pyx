@@ -376,6 +376,16 @@ cdef void tcp_check_req_reset(sock *sk, sk_buff *skb, request_sock *req, int flg
         req_stolen[0] = not unlinked
 
 
+# RFC 5961 3.2 for a request. The stable 6.18 releases have it; the corpus shows what it does and that the request's
+# own limit applies.
+cdef void tcp_check_req_challenge(sock *sk, sk_buff *skb, request_sock *req) noexcept nogil:
+    cdef net *n = sock_net(sk)
+    if tcp_oow_rate_limited(n, skb, LINUX_MIB_TCPACKSKIPPEDCHALLENGE, &tcp_rsk(req).last_oow_ack_time):
+        return
+    NET_INC_STATS(n, LINUX_MIB_TCPCHALLENGEACK)
+    req.rsk_ops.send_ack(sk, skb, req)
+
+
 # A segment for a request: RFC 9293 3.10.7.4 for SYN-RECEIVED. sk is the listener; with Fast Open, the child.
 cdef sock *tcp_check_req(sock *sk, sk_buff *skb, request_sock *req, bint fastopen, bint *req_stolen,
                          int *drop_reason) noexcept nogil:
@@ -442,7 +452,10 @@ cdef sock *tcp_check_req(sock *sk, sk_buff *skb, request_sock *req, bint fastope
     if TCP_SKB_CB(skb).seq == tcp_rsk(req).rcv_isn:
         flg &= ~TCPHDR_SYN
 
-    # Second, RST; fourth, SYN.
+    # Second, RST; fourth, SYN. An RST that is not exactly where one is due may be a guess: it is challenged.
+    if flg & TCPHDR_RST and TCP_SKB_CB(skb).seq != tcp_rsk(req).rcv_nxt:
+        tcp_check_req_challenge(sk, skb, req)
+        return NULL
     if flg & (TCPHDR_RST | TCPHDR_SYN):
         TCP_INC_STATS(n, TCP_MIB_ATTEMPTFAILS)
         tcp_check_req_reset(sk, skb, req, flg, fastopen, req_stolen)

@@ -3,7 +3,10 @@ from kpath_c.headers.kernel cimport *
 
 # --- the host loop
 cdef void timers_init(net *n) noexcept nogil            # optional: an empty wheel at the present clock
-cdef u64 next_timer_ns(net *n) noexcept nogil           # ns CLOCK_MONOTONIC, later than now; U64_MAX(): none
+cdef u64 next_timer_ns(net *n) noexcept nogil           # ns CLOCK_MONOTONIC of the next timer; U64_MAX(): none
+# The same two on a machine whose interrupts (the tick, the high resolution timer) come late by so many ns.
+cdef u64 next_interrupt_ns(net *n, s64 tick_late, s64 hrtimer_late) noexcept nogil
+cdef void advance_late(net *n, u64 t_ns, s64 tick_late, s64 hrtimer_late) noexcept nogil
 cdef void advance(net *n, u64 t_ns) noexcept nogil      # runs all that is due until t_ns, and is then at t_ns
 
 # --- timer_list: times in jiffies

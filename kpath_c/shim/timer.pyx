@@ -13,8 +13,8 @@ earliest hard expiry among them; then all run, in order, until the first whose s
 
 Follows kernel/time/timer.c and kernel/time/hrtimer.c of Linux 6.18 (GPL-2.0-only).
 
-Deviations: one CPU, one base (TCP's timers are neither pinned nor deferrable); a callback takes no time; interrupts
-have no latency. When the CPU goes idle it looks for the next event, so a deleted timer causes no tick of its own.
+Deviations: one CPU, one base (TCP's timers are neither pinned nor deferrable); a callback takes no time; an interrupt
+comes as late as the caller of advance_late() says. When the CPU goes idle it looks for the next event, so a deleted timer causes no tick of its own.
 """
 from kpath_c.headers.kernel cimport *
 from kpath_c.shim.rbtree cimport rb_insert_color, rb_erase
@@ -422,10 +422,10 @@ cdef inline void set_clock(net *n, u64 t_ns) noexcept nogil:
         n.e.jiffies = <unsigned long>(n.e.jiffies_minus_mono_ticks + <s64>ticks)
 
 
-cdef inline s64 next_wheel_ns(net *n) noexcept nogil:
-    """The tick at which the wheel has something to do."""
+cdef inline s64 next_wheel_ns(net *n, s64 late) noexcept nogil:
+    """When the wheel's softirq has something to do: `late` behind the tick."""
     cdef timer_base *base = &n.timers
-    cdef s64 ticks
+    cdef s64 tick = <s64>(n.e.mono_ns - n.e.mono_ns % n.e.tick_ns)
     if base.next_expiry_recalc:
         timer_recalc_next_expiry(n)
     if not base.timers_pending:
@@ -433,30 +433,34 @@ cdef inline s64 next_wheel_ns(net *n) noexcept nogil:
         base.next_expiry = n.e.jiffies + TIMER_NEXT_MAX_DELTA
         return KTIME_MAX()
     if time_after(base.next_expiry, n.e.jiffies):
-        ticks = <s64>(base.next_expiry - <unsigned long>n.e.jiffies_minus_mono_ticks)
-    else:
-        ticks = <s64>(n.e.mono_ns // n.e.tick_ns) + 1
-    return ticks * <s64>n.e.tick_ns
+        tick = <s64>(base.next_expiry - <unsigned long>n.e.jiffies_minus_mono_ticks) * <s64>n.e.tick_ns
+    elif <s64>n.e.mono_ns >= tick + late:
+        # This tick's softirq is over: the next one looks again.
+        tick += <s64>n.e.tick_ns
+    return tick + late
 
 
-cdef inline s64 next_hrtimer_ns(net *n) noexcept nogil:
+cdef inline s64 next_hrtimer_ns(net *n, s64 late) noexcept nogil:
     if n.hrtimers.next_timer == NULL:
         return KTIME_MAX()
-    # What is overdue fires at once, but after now: each event moves the clock, so none can hold it.
-    return max_s64(n.hrtimers.next_timer.expires, <s64>n.e.mono_ns + 1)
+    return max_s64(n.hrtimers.next_timer.expires + late, <s64>n.e.mono_ns)
 
 
-cdef u64 next_timer_ns(net *n) noexcept nogil:
-    cdef s64 t = min_s64(next_wheel_ns(n), next_hrtimer_ns(n))
+cdef u64 next_interrupt_ns(net *n, s64 tick_late, s64 hrtimer_late) noexcept nogil:
+    cdef s64 t = min_s64(next_wheel_ns(n, tick_late), next_hrtimer_ns(n, hrtimer_late))
     return U64_MAX() if t == KTIME_MAX() else <u64>t
 
 
-cdef void advance(net *n, u64 t_ns) noexcept nogil:
+cdef u64 next_timer_ns(net *n) noexcept nogil:
+    return next_interrupt_ns(n, 0, 0)
+
+
+cdef void advance_late(net *n, u64 t_ns, s64 tick_late, s64 hrtimer_late) noexcept nogil:
     cdef s64 tick, hr
     cdef u8 softirq = n.in_softirq
     while True:
-        tick = next_wheel_ns(n)
-        hr = next_hrtimer_ns(n)
+        tick = next_wheel_ns(n, tick_late)
+        hr = next_hrtimer_ns(n, hrtimer_late)
         if min_s64(tick, hr) > <s64>t_ns:
             break
         n.in_softirq = 1
@@ -470,6 +474,10 @@ cdef void advance(net *n, u64 t_ns) noexcept nogil:
         n.in_softirq = softirq
     if t_ns > n.e.mono_ns:
         set_clock(n, t_ns)
+
+
+cdef void advance(net *n, u64 t_ns) noexcept nogil:
+    advance_late(n, t_ns, 0, 0)
 
 
 cdef void timers_init(net *n) noexcept nogil:
