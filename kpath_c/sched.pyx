@@ -789,9 +789,9 @@ cdef void start_call(engine *e, s64 index) noexcept nogil:
 # ------------------------------------------------------------------------------------------- the loop
 
 cdef void clock_to(engine *e, s64 t) noexcept nogil:
-    """Moves the clock on to `t` (capture's clock) and runs every timer due until then. It never goes back."""
+    """Moves the clock on to `t` (capture's clock) and runs every timer due until then, also those due right now."""
     cdef s64 mono = t - e.n.e.mono_to_real_ns
-    if mono > <s64>e.n.e.mono_ns:
+    if mono >= <s64>e.n.e.mono_ns:
         advance(e.n, <u64>mono)
 
 
