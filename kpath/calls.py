@@ -155,11 +155,30 @@ class Calls:
     path: str
     items: list[Call] = field(default_factory=list)
     names: dict[str, int] = field(default_factory=dict)
+    descriptors: dict[tuple[str, int], int] = field(default_factory=dict)
     bound: list[tuple[str, int]] = field(default_factory=list)
     connected: list[tuple[str, int]] = field(default_factory=list)
     inferred: bool = False
     not_read: list[int] = field(default_factory=list)  # slots that read by calls although the rest reads as it arrives
     warnings: list[str] = field(default_factory=list)
+    slots: int = 0
+
+    def open(self, name: str, fd: int | None) -> int:
+        """The slot of a socket that is opened. Threads use one name for sockets of their own: the fd decides."""
+        known = self.names.get(name) if fd is None or fd < 0 else self.descriptors.get((name, fd))
+        if known is None:
+            known = self.slots
+            self.slots += 1
+        self.names[name] = known
+        if fd is not None and fd >= 0:
+            self.descriptors[name, fd] = known
+        return known
+
+    def find(self, name: str, fd: int | None) -> int | None:
+        """The slot of a socket in use; without a descriptor, the one last opened under that name."""
+        if fd is not None and (name, fd) in self.descriptors:
+            return self.descriptors[name, fd]
+        return self.names.get(name)
 
 
 class Line:
@@ -274,11 +293,8 @@ def one(line: Line, calls: Calls) -> Call:
     sock = line.data.get("sock")
     if not isinstance(sock, str):
         raise line.bad("sock", "a socket's name", sock)
-    if name in WITHOUT_SOCKET:
-        slot = calls.names.setdefault(sock, len(calls.names))
-    elif sock in calls.names:
-        slot = calls.names[sock]
-    else:
+    slot = calls.open(sock, result(line)) if name in WITHOUT_SOCKET else calls.find(sock, descriptor(line))
+    if slot is None:
         raise line.error(f"{name}: socket {sock!r} was never opened")
     call = Call(
         t0,
@@ -296,6 +312,10 @@ def one(line: Line, calls: Calls) -> Call:
 
 def result(line: Line) -> int | None:
     return None if line.data.get("ret") is None else line.number_of(line.data, "ret")
+
+
+def descriptor(line: Line) -> int | None:
+    return None if line.data.get("fd") is None else line.number_of(line.data, "fd")
 
 
 def error_number(line: Line) -> int | None:
@@ -341,7 +361,7 @@ def build_accept(call: Call, line: Line, calls: Calls) -> None:
         new = f"?{line.number}"
     if not isinstance(new, str):
         raise line.bad("new", "the new socket's name", new)
-    call.a = (calls.names.setdefault(new, len(calls.names)), line.arg("peer_port", 0), 0, 0)
+    call.a = (calls.open(new, result(line)), line.arg("peer_port", 0), 0, 0)
 
 
 def build_connect(call: Call, line: Line, calls: Calls) -> None:

@@ -50,9 +50,7 @@ def infer(table: Table, path: str) -> Calls:
 
 
 def new_slot(calls: Calls) -> int:
-    slot = len(calls.names)
-    calls.names[f"s{slot}"] = slot
-    return slot
+    return calls.open(f"s{calls.slots}", None)
 
 
 def listen(table: Table, calls: Calls) -> dict[tuple[str, int], int]:

@@ -14,6 +14,7 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset, strlen, strncpy
 
 from kpath_c.headers.tcp cimport *
+from kpath_c.net_sock cimport sock_put
 from kpath_c.af_inet cimport (inet_accept, inet_bind, inet_create, inet_listen, inet_recvmsg, inet_release,
                               inet_sendmsg, inet_shutdown, inet_stream_connect)
 from kpath_c.ip_sockglue cimport ip_getsockopt, ip_setsockopt
@@ -21,7 +22,7 @@ from kpath_c.ip_input cimport ip_rcv
 from kpath_c.shim.netdevice cimport netdev_rx_skb
 from kpath_c.shim.slab cimport kmem_cache_free, kmem_cache_zalloc
 from kpath_c.shim.timer cimport advance_late, mod_timer, next_interrupt_ns, timer_delete, timer_setup
-from kpath_c.sock cimport sk_getsockopt, sk_setsockopt
+from kpath_c.sock cimport release_sock, sk_getsockopt, sk_setsockopt
 from kpath_c.tcp cimport tcp_get_info, tcp_getsockopt, tcp_ioctl, tcp_poll, tcp_setsockopt
 
 cdef enum:
@@ -631,6 +632,60 @@ cdef s64 do_tcp_info(engine *e, call_ev *c, s64 index, socket *s) noexcept nogil
     return 0
 
 
+# A call that goes to sleep lets go of the socket at a moment that is not recorded: no answer for so long tells.
+# Cutting packets in software takes its time.
+cdef s64 ANSWER_NS = 30000
+cdef s64 ANSWER_GSO_NS = 60000
+
+
+cdef bint answers(engine *e, s64 i, const sock *sk, u32 snd_nxt) noexcept nogil:
+    """Whether arrival number i is this connection's, and can have been sent before anything beyond snd_nxt came out."""
+    cdef iphdr *ip = <iphdr *>(e.buf + e.arr_off[i])
+    cdef tcphdr *th
+    cdef u32 ihl
+    if e.arr_cap[i] < <s64>sizeof(iphdr) or ip.version_ihl >> 4 != 4 or ip.protocol != IPPROTO_TCP:
+        return 0
+    ihl = (<u32>ip.version_ihl & 15) * 4
+    if e.arr_cap[i] < <s64>(ihl + sizeof(tcphdr)) or ip.saddr != sk.sk_daddr:
+        return 0
+    th = <tcphdr *>(<u8 *>ip + ihl)
+    return th.source == sk.sk_dport and th.dest == inet_sk(sk).inet_sport and not after(ntohl(th.ack_seq), snd_nxt)
+
+
+cdef bint held_by_call(engine *e, call_ev *c, sock *sk, bint sleeps) noexcept nogil:
+    """A veth hands packets over and answers are back while the call that sent them still holds the socket: they wait in
+    its backlog. One round is what answers to that which has left so far; handling it lets more leave. Any at all?"""
+    cdef s64 last = real_ns(e)
+    cdef s64 pause = ANSWER_NS if e.n.dev.features & <u64>NETIF_F_TSO else ANSWER_GSO_NS
+    cdef bint any_ = 0
+    cdef u32 snd_nxt
+    cdef s64 t
+    if e.n.dev.rx != RX_VETH or c.t1 < 0 or sk == NULL or sk.sk_state == TCP_LISTEN:
+        return 0
+    sock_hold(sk)
+    while True:
+        snd_nxt = tcp_sk(sk).snd_nxt
+        sk.sk_lock_owned = 1
+        while e.arr_i < e.n_arr:
+            t = e.arr_t[e.arr_i]
+            if t >= c.t1 or (sleeps and t > last + pause) or (e.call_i < e.n_calls and e.calls[e.call_i].t0 < t):
+                break
+            if not answers(e, e.arr_i, sk, snd_nxt):
+                break
+            last = max_s64(last, t)
+            clock_to(e, last)
+            netif_receive_skb(e, e.buf + e.arr_off[e.arr_i], <u32>e.arr_cap[e.arr_i], <u32>e.arr_len[e.arr_i], e.arr_i)
+            e.arr_i += 1
+        sk.sk_lock_owned = 0
+        if sk.sk_backlog.tail == NULL:
+            break
+        clock_to(e, last + e.rx_latency)
+        release_sock(sk)
+        any_ = 1
+    sock_put(sk)
+    return any_
+
+
 cdef s64 do_call(engine *e, s64 index, task *t) noexcept nogil:
     """Enters, or goes on with, a call. Its return value, -errno, or -ERESTARTSYS while it sleeps."""
     cdef call_ev *c = &e.calls[index]
@@ -657,9 +712,17 @@ cdef s64 do_call(engine *e, s64 index, task *t) noexcept nogil:
     if c.op == OP_CONNECT:
         return do_connect(e, c, s, t)
     if c.op == OP_SEND or c.op == OP_SENDTO:
-        return do_send(e, c, s, t)
+        ret = do_send(e, c, s, t)
+        # Before it sleeps, a write looks whether the backlog has made room (sk_wait_event()).
+        while (held_by_call(e, c, s.sk, ret == -ERESTARTSYS) and ret == -ERESTARTSYS and
+               s.sk.sk_wmem_queued < s.sk.sk_sndbuf):
+            ret = do_send(e, c, s, t)
+        return ret
     if c.op == OP_RECV:
-        return do_recv(e, c, s, t)
+        ret = do_recv(e, c, s, t)
+        if ret != -ERESTARTSYS:
+            held_by_call(e, c, s.sk, 0)
+        return ret
     if c.op == OP_SHUTDOWN:
         return inet_shutdown(s, <int>c.a0)
     if c.op == OP_CLOSE:
@@ -801,9 +864,9 @@ cdef void start_call(engine *e, s64 index) noexcept nogil:
 # ------------------------------------------------------------------------------------------- the loop
 
 cdef void clock_to(engine *e, s64 t) noexcept nogil:
-    """Moves the clock on to `t` (capture's clock) and runs every timer due until then. It never goes back."""
+    """Moves the clock on to `t` (capture's clock) and runs every timer due until then, also those due right now."""
     cdef s64 mono = t - e.n.e.mono_to_real_ns
-    if mono > <s64>e.n.e.mono_ns:
+    if mono >= <s64>e.n.e.mono_ns:
         advance_late(e.n, <u64>mono, e.tick_latency, e.hrtimer_latency)
 
 

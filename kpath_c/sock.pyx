@@ -6,7 +6,7 @@ to the socket's forward_alloc, which is filled from the protocol's account in wh
 
 Follows net/core/sock.c of Linux 6.18 (GPL-2.0-only).
 
-Deviations: no locks and no backlog (packets never meet an owned socket); no cgroups, filters, busy polling, user
+Deviations: no locks; only the scheduler lets packets meet an owned socket; no cgroups, filters, busy polling, user
 namespaces (the process is taken to be root); sleeping is told to the caller (-ERESTARTSYS); waking goes to
 net.hooks.wake with the EPOLL bits of the kernel's wake-up, all of them where the kernel gives none.
 """
@@ -905,8 +905,25 @@ cdef void __sk_mem_reclaim(sock *sk, int amount) noexcept nogil:
 
 # ---------------------------------------------------------------------------------------------- waiting and waking
 
+# What came while a call held the socket; what comes meanwhile is taken in the next round.
+cdef void __release_sock(sock *sk) noexcept nogil:
+    cdef sk_buff *skb = sk.sk_backlog.head
+    cdef sk_buff *nxt
+    sk.sk_backlog.head = NULL
+    sk.sk_backlog.tail = NULL
+    while skb != NULL:
+        nxt = skb.next
+        skb.next = NULL
+        sk.sk_backlog_rcv(sk, skb)
+        skb = nxt
+    sk.sk_backlog.len = 0
+
+
 cdef void release_sock(sock *sk) noexcept nogil:
+    if sk.sk_backlog.tail != NULL:
+        __release_sock(sk)
     tcp_release_cb(sk)
+    sk.sk_lock_owned = 0
 
 
 cdef int sk_wait_data(sock *sk, msghdr *msg, long *timeo, const sk_buff *skb) noexcept nogil:

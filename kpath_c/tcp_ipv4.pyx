@@ -30,8 +30,8 @@ from kpath_c.inet_hashtables cimport (__inet_inherit_port, __inet_lookup_establi
 from kpath_c.inet_timewait_sock cimport inet_twsk_deschedule_put, inet_twsk_put
 from kpath_c.ip_output cimport ip_build_and_send_pkt, ip_queue_xmit, ip_send_unicast_reply
 from kpath_c.secure_seq cimport secure_tcp_seq_and_ts_off
-from kpath_c.skbuff cimport (__skb_checksum_complete, kfree_skb, pskb_may_pull, sk_skb_reason_drop, skb_clone,
-                             skb_rbtree_purge, sock_queue_err_skb)
+from kpath_c.skbuff cimport (__skb_checksum_complete, kfree_skb, kfree_skb_partial, pskb_may_pull, sk_skb_reason_drop,
+                             skb_clone, skb_condense, skb_rbtree_purge, skb_try_coalesce, sock_queue_err_skb)
 from kpath_c.sock cimport __sk_dst_check, sk_error_report, sk_setup_caps, sock_edemux
 from kpath_c.sock_reuseport cimport reuseport_migrate_sock
 from kpath_c.syncookies cimport cookie_v4_check, cookie_v4_init_sequence
@@ -776,6 +776,82 @@ cdef int tcp_v4_do_rcv(sock *sk, sk_buff *skb) noexcept nogil:
     return 0
 
 
+# May two segments wait in the backlog as one? They follow each other and have the same options, marks and ACK flag.
+cdef bint backlog_alike(sk_buff *tail, sk_buff *skb) noexcept nogil:
+    cdef tcp_skb_cb *a = TCP_SKB_CB(tail)
+    cdef tcp_skb_cb *b = TCP_SKB_CB(skb)
+    cdef tcphdr *tha = <tcphdr *>tail.data
+    cdef tcphdr *thb = <tcphdr *>skb.data
+    if a.end_seq != b.seq or a.ip_dsfield != b.ip_dsfield:
+        return 0
+    if (a.tcp_flags | b.tcp_flags) & (TCPHDR_SYN | TCPHDR_RST | TCPHDR_URG) or not a.tcp_flags & b.tcp_flags & TCPHDR_ACK:
+        return 0
+    if (a.tcp_flags ^ b.tcp_flags) & (TCPHDR_ECE | TCPHDR_CWR) or not tcp_skb_can_collapse_rx(tail, skb):
+        return 0
+    return th_doff(tha) == th_doff(thb) and memcmp(tha + 1, thb + 1, th_doff(thb) * 4 - sizeof(tcphdr)) == 0
+
+
+# Appends skb to the last segment of the backlog, if it can be.
+cdef bint backlog_coalesce(sock *sk, sk_buff *tail, sk_buff *skb) noexcept nogil:
+    cdef tcphdr *th = <tcphdr *>skb.data
+    cdef tcphdr *thtail
+    cdef unsigned int hdrlen = th_doff(th) * 4
+    cdef u32 gso_size, gso_segs
+    cdef bint fragstolen = 0
+    cdef int delta = 0
+    if tail == NULL or not backlog_alike(tail, skb):
+        return 0
+    thtail = <tcphdr *>tail.data
+    __skb_pull(skb, hdrlen)
+    gso_size = max_u32(skb.shinfo.gso_size if skb.shinfo.gso_size else skb.len,
+                       tail.shinfo.gso_size if tail.shinfo.gso_size else tail.len - hdrlen)
+    gso_segs = (<u32>(skb.shinfo.gso_segs if skb.shinfo.gso_segs else 1) +
+                <u32>(tail.shinfo.gso_segs if tail.shinfo.gso_segs else 1))
+    if not skb_try_coalesce(tail, skb, &fragstolen, &delta):
+        __skb_push(skb, hdrlen)
+        return 0
+    TCP_SKB_CB(tail).end_seq = TCP_SKB_CB(skb).end_seq
+    if not before(TCP_SKB_CB(skb).ack_seq, TCP_SKB_CB(tail).ack_seq):
+        TCP_SKB_CB(tail).ack_seq = TCP_SKB_CB(skb).ack_seq
+        thtail.window = th.window
+    thtail.flags |= th.flags & TCPHDR_FIN
+    TCP_SKB_CB(tail).tcp_flags |= TCP_SKB_CB(skb).tcp_flags
+    tail.shinfo.gso_size = <u16>gso_size
+    tail.shinfo.gso_segs = <u16>min_u32(gso_segs, 0xFFFF)
+    sk.sk_backlog.len += delta
+    NET_INC_STATS(sock_net(sk), LINUX_MIB_TCPBACKLOGCOALESCE)
+    kfree_skb_partial(skb, fragstolen)
+    return 1
+
+
+# A call holds the socket: the segment waits until release_sock(). 1: refused for `reason`, the caller drops it.
+cdef bint tcp_add_backlog(sock *sk, sk_buff *skb, int *reason) noexcept nogil:
+    cdef u64 limit
+    skb_condense(skb)
+    tcp_cleanup_skb(skb)
+    if tcp_checksum_complete(skb):
+        trace_tcp_bad_csum(skb)
+        reason[0] = SKB_DROP_REASON_TCP_CSUM
+        TCP_INC_STATS(sock_net(sk), TCP_MIB_CSUMERRORS)
+        TCP_INC_STATS(sock_net(sk), TCP_MIB_INERRS)
+        return 1
+    if backlog_coalesce(sk, sk.sk_backlog.tail, skb):
+        return 0
+    limit = (<u64><u32>sk.sk_rcvbuf << 1) + (<u32>sk.sk_sndbuf >> 1) + 64 * 1024
+    if <u64><u32>(sk.sk_backlog.len + sk.sk_backlog.rmem_alloc) > min_u64(limit, 0xFFFFFFFFULL):
+        reason[0] = SKB_DROP_REASON_SOCKET_BACKLOG
+        NET_INC_STATS(sock_net(sk), LINUX_MIB_TCPBACKLOGDROP)
+        return 1
+    skb.next = NULL
+    if sk.sk_backlog.tail == NULL:
+        sk.sk_backlog.head = skb
+    else:
+        sk.sk_backlog.tail.next = skb
+    sk.sk_backlog.tail = skb
+    sk.sk_backlog.len += <int>skb.truesize
+    return 0
+
+
 # Before routing: a connection knows the route of what it receives.
 cdef int tcp_v4_early_demux(sk_buff *skb) noexcept nogil:
     cdef iphdr *iph
@@ -1049,7 +1125,12 @@ cdef int tcp_v4_rcv(sk_buff *skb) noexcept nogil:
     if sk.sk_state != TCP_LISTEN:
         sk_incoming_cpu_update(sk)
         tcp_segs_in(tcp_sk(sk), skb)
-    ret = tcp_v4_do_rcv(sk, skb)
+    if not sk.sk_lock_owned:
+        ret = tcp_v4_do_rcv(sk, skb)
+    elif tcp_add_backlog(sk, skb, &drop_reason):
+        return rcv_discard_and_relse(sk, skb, refcounted, drop_reason)
+    else:
+        ret = 0
     if refcounted:
         sock_put(sk)
     return ret

@@ -52,6 +52,19 @@ def test_each_call(recorded, op, a, s):
     assert (got.op, got.a, got.s, got.slot, got.thread) == (op, a, s, 0, 7)
 
 
+def test_threads_that_share_a_name_have_sockets_of_their_own():
+    got = parsed(
+        call("socket", sock="l", ret=4),
+        call("accept", sock="l", new="x", ret=5, peer_port=9),
+        call("accept", sock="l", new="x", ret=6, peer_port=10),
+        {**call("send", sock="x", len=1, flags=[]), "fd": 5},
+        {**call("send", sock="x", len=1, flags=[]), "fd": 6},
+        {**call("close", sock="x"), "fd": None},
+    )
+    assert [c.slot for c in got] == [0, 0, 0, 1, 2, 2]
+    assert [c.a[0] for c in got[1:3]] == [1, 2]
+
+
 def test_sockets_are_numbered_by_name_and_accept_makes_one():
     got = parsed(
         call("socket", sock="l", nonblock=True),
