@@ -96,7 +96,9 @@ def use(calls: Calls, timeline: Timeline, c: int, slot: int, since: int) -> None
     for t, length, flags in did["writes"]:
         add(Call(max(t, since), -1, thread, slot, "send", (length, flags, 0, 0)))
     reads = timeline.reads(c)
-    if reads is not None:
+    if reads is None:
+        calls.plans[slot] = timeline.read_times(c)
+    else:
         calls.not_read.append(slot)
         for t, length in reads:
             add(

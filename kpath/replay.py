@@ -215,6 +215,8 @@ def feed(host: Any, table: Table, spec: HostSpec, calls: Calls, cap: Capture, ar
     host.load(cap.buf, *arrivals[:4])
     if calls.inferred:
         host.auto_reader(-1, True)
+        for slot, times in calls.plans.items():
+            host.plan_reads(slot, times)
         for slot in calls.not_read:
             host.auto_reader(slot, False)
     for c in calls.items:

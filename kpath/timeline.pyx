@@ -5,8 +5,11 @@ The rules, and how far they can be trusted:
 - A write ends where a segment has PSH: the kernel sets it on the last segment of each write.
 - A run of new data that begins unasked was written just then. One that follows an ACK for data in flight had been
   waiting in the send queue, so it was written together with the run before.
+- A reader runs when a burst is over: behind the ACKs that the stack sent at once, and before the answer.
 - A reader whose window's right edge stands still while data arrives does not read; it read when the edge moved.
 """
+
+from array import array
 
 from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t
 from libc.stdlib cimport free
@@ -17,6 +20,14 @@ cdef enum:
     LEAD = 6000           # ns by which a call comes before the segment that it causes
     BEHIND = 5000         # ns by which it comes after the capture's time of what arrived before: the stack is later too
     SOON = 250000         # ns within which a segment is taken as the answer to what arrived
+    IDLE = 500000         # ns without a packet after which a machine takes longer to get going
+    QUIET = 48000         # ns of silence after an arrival that let the reader run in between
+    QUIET_ACKED = 40000   # the same after the stack's ACK for it
+    QUIET_IDLE = 105000   # the same when the machine had been idle
+    LAG = 1000000         # ns by which a reader may come late
+    LOOK = 32             # segments looked ahead for an ACK
+    READ = 22000          # ns from an arrival to the read
+    READ_ACKED = 12000    # ns from the ACK for it to the read
 
 MSG_OOB = 0x1
 MSG_MORE = 0x8000
@@ -134,6 +145,80 @@ cdef class Timeline:
         return {"writes": out, "nodelay": nodelay, "fin": None if fin_t < 0 else (fin_t, late_data and not late_reset),
                 "abort": None if abort_t < 0 else abort_t, "peer_fin": None if peer_fin < 0 else peer_fin}
 
+    def read_times(self, Py_ssize_t c):
+        """When the application of connection c reads, if it reads as data arrives: array('q') of ns << 1 | if-owed.
+
+        An entry with the lowest bit set holds only if the stack owes an ACK then, which is that read's to send.
+        """
+        cdef int64_t i, k, base = 0, before = 0, t, soonest = 0, quiet
+        cdef int shift = self.shift(c)
+        cdef int64_t[::1] out
+        cdef bint unread = False, idle = False, acked = False
+        cdef Seg *s
+        cdef uint32_t high = self.tab.conn[c].isn_out + 1, edge = 0, acked_to = 0
+        room = array("q", bytes(16 * (self.first[c + 1] - self.first[c] + 1)))
+        out = room
+        k = 0
+        for i in range(self.first[c], self.first[c + 1]):
+            s = &self.tab.seg[self.order[i]]
+            if s.bad or s.flags & (SYN | RST):
+                before = s.t
+                continue
+            quiet = s.t - base
+            if unread and quiet >= (QUIET_IDLE if idle else QUIET_ACKED if acked else QUIET) and not (
+                quiet < SOON and s.side == SENT and not s.len or quiet < LAG and self.stands(i, acked_to, edge, shift)
+            ):
+                out[k] = (base + (READ_ACKED if acked else READ)) << 1
+                k += 1
+                # what follows may be the read's own doing, but not in the same moment
+                unread = False
+            if s.side == ARRIVED:
+                if s.len or s.flags & FIN:
+                    if not unread or s.t - before > IDLE:
+                        idle = s.t - before > IDLE
+                    unread, acked, base, soonest = True, False, s.t, s.t
+            elif unread and (s.len or s.flags & FIN) and after(s.seq + s.len + (s.flags & FIN), high):
+                t = s.t - LEAD - 1000
+                if t < soonest + BEHIND - 1000:
+                    t = soonest + BEHIND - 1000
+                out[k] = t << 1
+                k += 1
+                unread = False
+            elif unread:
+                if s.t - soonest < SOON:
+                    t = s.t - LEAD
+                    if t > soonest + BEHIND:
+                        out[k] = t << 1 | 1
+                        k += 1
+                base, acked = s.t, True
+            if s.side == SENT:
+                edge = s.ack + (<uint32_t>s.win << shift)
+                acked_to = s.ack
+                if after(s.seq + s.len, high):
+                    high = s.seq + s.len
+            before = s.t
+        if unread:
+            out[k] = (base + (READ_ACKED if acked else READ)) << 1
+            k += 1
+        return room[:k]
+
+    cdef int shift(self, Py_ssize_t c) noexcept nogil:
+        """By how many bits the windows sent are scaled."""
+        cdef Conn *p = &self.tab.conn[c]
+        if p.syn_out < 0 or p.syn_in < 0 or self.tab.seg[p.syn_in].wscale == 255:
+            return 0
+        return 0 if self.tab.seg[p.syn_out].wscale == 255 else min(14, <int>self.tab.seg[p.syn_out].wscale)
+
+    cdef bint stands(self, int64_t i, uint32_t ack, uint32_t edge, int shift) noexcept nogil:
+        """Does the next ACK after segment i leave the window's right edge where it was: was nothing read until then?"""
+        cdef Seg *s
+        cdef int64_t k
+        for k in range(i, min(i + LOOK, self.first[self.tab.seg[self.order[i]].conn + 1])):
+            s = &self.tab.seg[self.order[k]]
+            if s.side == SENT and not s.bad and not s.flags & (SYN | RST):
+                return after(s.ack, ack) and s.ack + (<uint32_t>s.win << shift) == edge
+        return False
+
     cdef uint32_t full_size(self, Py_ssize_t c) noexcept nogil:
         """Payload of a full segment, from the MSS that both sides announced."""
         cdef Conn *p = &self.tab.conn[c]
@@ -153,15 +238,12 @@ cdef class Timeline:
         cdef int64_t i, t
         cdef Seg *s
         cdef uint32_t edge = 0, ack = 0, most = 0, still = 0, mss = 536, win, moved
-        cdef int shift = 0
+        cdef int shift = self.shift(c)
         cdef bint any_ = False, stalled = False
         cdef int64_t event = 0
         cdef list out = []
         if self.tab.conn[c].syn_out < 0 or self.tab.conn[c].syn_in < 0:
             return None
-        s = &self.tab.seg[self.tab.conn[c].syn_out]
-        if s.wscale != 255 and self.tab.seg[self.tab.conn[c].syn_in].wscale != 255:
-            shift = s.wscale
         for i in range(self.first[c], self.first[c + 1]):
             s = &self.tab.seg[self.order[i]]
             if s.bad or s.flags & (SYN | RST):
