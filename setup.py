@@ -1,6 +1,6 @@
 """Extensions and compiler directives; everything else is in pyproject.toml.
 
-KPATH_DEBUG=1          bounds and None checks, pool poisoning, -O1 -g
+KPATH_DEBUG=1          bounds checks, pool poisoning, -O1 -g
 KPATH_SANITIZE=LIST    with KPATH_DEBUG: the C sanitizers' flags, e.g. "address,undefined"
 """
 import multiprocessing
@@ -31,7 +31,6 @@ DIRECTIVES = {
     "boundscheck": DEBUG,
     "wraparound": False,
     "initializedcheck": DEBUG,
-    "nonecheck": DEBUG,
     "embedsignature": True,
     "warn.undeclared": False,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno as errnos
 import json
+from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -159,6 +160,7 @@ class Calls:
     bound: list[tuple[str, int]] = field(default_factory=list)
     connected: list[tuple[str, int]] = field(default_factory=list)
     inferred: bool = False
+    plans: dict[int, array[int]] = field(default_factory=dict)  # by slot, for Host.plan_reads: when its reader reads
     not_read: list[int] = field(default_factory=list)  # slots that read by calls although the rest reads as it arrives
     warnings: list[str] = field(default_factory=list)
     slots: int = 0

@@ -128,6 +128,12 @@ class HostSpec:
     sysctls: list[tuple[str, str, str]] = field(default_factory=list)  # (where it was set, name, value)
     warnings: list[str] = field(default_factory=list)
 
+    @property
+    def congestion_control(self) -> str:
+        """The one set last, 6.18's default otherwise."""
+        found = [v for _, name, v in self.sysctls if name == "net.ipv4.tcp_congestion_control"]
+        return found[-1].strip() if found else "cubic"
+
 
 def read(path: str) -> HostSpec:
     """Reads a host file. InputError names the key that is wrong."""

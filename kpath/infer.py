@@ -17,8 +17,11 @@ READERS = 1 << 24  # threads of readers that are not the writers' threads
 WHOLE = 1 << 30
 
 
-def infer(table: Table, path: str) -> Calls:
-    """The calls of every connection that can be replayed. `table` has been split."""
+def infer(table: Table, path: str, paced: bool = False) -> Calls:
+    """The calls of every connection that can be replayed. `table` has been split.
+
+    paced: the host's congestion control spaces segments out, so a pause tells nothing of the application.
+    """
     calls = Calls(path, inferred=True)
     timeline = Timeline(table)
     listeners = listen(table, calls)
@@ -28,7 +31,7 @@ def infer(table: Table, path: str) -> Calls:
             continue
         if conn["syn_out"] >= 0 and not conn["synack_out"]:
             slot = connect(calls, table, conn, c)
-            use(calls, timeline, c, slot, table.row(conn["syn_out"])["t"])
+            use(calls, timeline, c, slot, table.row(conn["syn_out"])["t"], paced)
         elif conn["synack_out"] and (conn["laddr"], conn["lport"]) in listeners:
             established = timeline.established(c)
             if established is None:
@@ -44,7 +47,7 @@ def infer(table: Table, path: str) -> Calls:
                     (slot, conn["rport"], 0, 0),
                 )
             )
-            use(calls, timeline, c, slot, established + 2)
+            use(calls, timeline, c, slot, established + 2, paced)
     calls.items.sort(key=lambda call: call.t0)
     return calls
 
@@ -84,9 +87,9 @@ def connect(calls: Calls, table: Table, conn: dict[str, Any], c: int) -> int:
     return slot
 
 
-def use(calls: Calls, timeline: Timeline, c: int, slot: int, since: int) -> None:
+def use(calls: Calls, timeline: Timeline, c: int, slot: int, since: int, paced: bool) -> None:
     """Writes, reads and the end of one connection; `since`: nothing is called before that time."""
-    did = timeline.writes(c)
+    did = timeline.writes(c, paced)
     thread = c + 1
     add = calls.items.append
     if did["nodelay"]:
@@ -94,7 +97,9 @@ def use(calls: Calls, timeline: Timeline, c: int, slot: int, since: int) -> None
     for t, length, flags in did["writes"]:
         add(Call(max(t, since), -1, thread, slot, "send", (length, flags, 0, 0)))
     reads = timeline.reads(c)
-    if reads is not None:
+    if reads is None:
+        calls.plans[slot] = timeline.read_times(c)
+    else:
         calls.not_read.append(slot)
         for t, length in reads:
             add(

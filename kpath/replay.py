@@ -24,6 +24,7 @@ Progress = Callable[[float], None]
 KERNEL_SIDE = "kpath_c.host"
 GRACE = 1_000_000  # ns that the host runs on behind the last packet: what it sent last may come a little later here
 AFTER_END = 1_000_000_000
+PACED = ("bbr",)  # congestion controls that space segments out by themselves
 
 
 @dataclass
@@ -90,7 +91,7 @@ def replay(
     complete_spec(spec, table, side, host is not None)
     spec.sysctls += overrides
     skipped = open_before(table, cap.path, warnings)
-    calls = recorded if recorded is not None else infer.infer(table, cap.path)
+    calls = recorded if recorded is not None else infer.infer(table, cap.path, spec.congestion_control in PACED)
     if recorded is not None:
         check_calls(recorded, table, cap)
         warnings += recorded.warnings
@@ -215,6 +216,8 @@ def feed(host: Any, table: Table, spec: HostSpec, calls: Calls, cap: Capture, ar
     host.load(cap.buf, *arrivals[:4])
     if calls.inferred:
         host.auto_reader(-1, True)
+        for slot, times in calls.plans.items():
+            host.plan_reads(slot, times)
         for slot in calls.not_read:
             host.auto_reader(slot, False)
     for c in calls.items:

@@ -2,11 +2,15 @@
 """What a capture tells of the local application's socket calls, connection by connection.
 
 The rules, and how far they can be trusted:
-- A write ends where a segment has PSH: the kernel sets it on the last segment of each write.
-- A run of new data that begins unasked was written just then. One that follows an ACK for data in flight had been
-  waiting in the send queue, so it was written together with the run before.
+- A write ends where a segment has PSH: the kernel sets it on the last segment of each write. It sets it on the last
+  of each skb that it cuts, too; so the PSH of a full segment ends a write only if a pause follows.
+- Long transfers are written in blocks of a power of two; short segments in between tell which.
+- A short segment with PSH shows an empty send queue: what follows was written after it.
+- A reader runs when a burst is over: behind the ACKs that the stack sent at once, and before the answer.
 - A reader whose window's right edge stands still while data arrives does not read; it read when the edge moved.
 """
+
+from array import array
 
 from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t
 from libc.stdlib cimport free
@@ -17,6 +21,16 @@ cdef enum:
     LEAD = 6000           # ns by which a call comes before the segment that it causes
     BEHIND = 5000         # ns by which it comes after the capture's time of what arrived before: the stack is later too
     SOON = 250000         # ns within which a segment is taken as the answer to what arrived
+    IDLE = 500000         # ns without a packet after which a machine takes longer to get going
+    QUIET = 48000         # ns of silence after an arrival that let the reader run in between
+    QUIET_ACKED = 40000   # the same after the stack's ACK for it
+    QUIET_IDLE = 105000   # the same when the machine had been idle
+    LAG = 1000000         # ns by which a reader may come late
+    BLOCK = 4096          # the smallest block that a long transfer is written in
+    FEW = 8               # segments in flight that no window of a connection in good order holds back
+    LOOK = 32             # segments looked ahead for an ACK
+    READ = 22000          # ns from an arrival to the read
+    READ_ACKED = 12000    # ns from the ACK for it to the read
 
 MSG_OOB = 0x1
 MSG_MORE = 0x8000
@@ -31,15 +45,12 @@ cdef struct State:
     uint32_t una
     uint32_t sml          # end of the last small segment
     uint32_t mss
-    uint32_t window       # that the peer offers, scaled
-    uint32_t flight       # before the last arrival
+    uint32_t recover      # end of what was sent at the last retransmission
+    bint sacked           # the last ACK had SACK blocks
+    bint paced            # the congestion control spaces segments out itself
     int64_t arrival       # time of it
     int64_t event         # time of the last segment in either direction
     int64_t written       # time of the last call
-    uint32_t in_len
-    bint advanced
-    bint opened
-    bint got_fin
 
 
 cdef class Timeline:
@@ -76,20 +87,22 @@ cdef class Timeline:
                     return s.t
         return None
 
-    def writes(self, Py_ssize_t c):
+    def writes(self, Py_ssize_t c, bint paced=False):
         """What the application of connection c did to send.
 
         {"writes": [(t, length, MSG_ flags)], "nodelay": bool, "fin": (t, half_closed) or None, "abort": t or None,
-        "peer_fin": t or None}. Times in ns, in order.
+        "peer_fin": t or None}. Times in ns, in order. paced: the congestion control spaces segments out itself.
         """
         cdef State w
         cdef int64_t i, run_t = 0, fin_t = -1, abort_t = -1, peer_fin = -1
         cdef uint32_t run = 0, end, new
-        cdef bint nodelay = False, more = False, late_data = False, late_reset = False, fresh
+        cdef bint ended = False, nodelay = False, more = False, late_data = False, late_reset = False
         cdef Seg *s
-        cdef list out = []
+        cdef int64_t rtt = self.handshake(c)
+        cdef list out = [], starts = [0]
         start(&w, self.tab.conn[c].isn_out + 1)
         w.mss = self.full_size(c)
+        w.paced = paced
         for i in range(self.first[c], self.first[c + 1]):
             s = &self.tab.seg[self.order[i]]
             if s.bad:
@@ -108,10 +121,16 @@ cdef class Timeline:
                     abort_t = call_time(&w, s.t)
             elif s.len and not s.flags & SYN and after(end, w.high):
                 new = end - w.high
-                if run == 0:
-                    fresh = not was_queued(&w, s.t) or not out
-                    run_t = call_time(&w, s.t) if fresh else w.written + 1
-                    w.written = run_t
+                if run and held_back(&w, s.t, ended, rtt):
+                    # an end in a full segment, or Nagle's rule kept the rest of the write for this segment
+                    out.append((run_t, run if ended else run + 1, 0))
+                    new -= 0 if ended else 1
+                    run = 0
+                if run == 0:    # the send queue was empty: what had been there would have filled the segment up
+                    if w.una == w.high and s.t - w.event > IDLE:
+                        starts.append(len(out))
+                    run_t = w.written = call_time(&w, s.t)
+                ended = False
                 if s.len < w.mss and not s.flags & FIN:
                     # Nagle's rule as the kernel has it: one small segment may be unacknowledged
                     nodelay |= after(w.sml, w.una) and after(w.sml, w.high - 1)
@@ -120,10 +139,14 @@ cdef class Timeline:
                 w.high = end
                 if s.flags & URG and s.urg:
                     run = flush_urgent(out, run_t, run, s)
+                elif s.flags & PSH and s.len % w.mss == 0 and not s.flags & FIN:
+                    ended = True      # of an skb that was cut; perhaps of the write
                 elif s.flags & (PSH | FIN):
                     more = s.flags & FIN and not s.flags & PSH
                     out.append((run_t, run, MSG_MORE if more else 0))
                     run = 0
+            elif s.len and not s.flags & SYN:
+                w.recover = w.high
             if s.flags & FIN and fin_t < 0:
                 fin_t = w.written + 1 if s.len else call_time(&w, s.t)
                 w.written = fin_t
@@ -131,8 +154,98 @@ cdef class Timeline:
             w.event = s.t
         if run:
             out.append((run_t, run, 0))
-        return {"writes": out, "nodelay": nodelay, "fin": None if fin_t < 0 else (fin_t, late_data and not late_reset),
+        return {"writes": in_chunks(out, starts), "nodelay": nodelay,
+                "fin": None if fin_t < 0 else (fin_t, late_data and not late_reset),
                 "abort": None if abort_t < 0 else abort_t, "peer_fin": None if peer_fin < 0 else peer_fin}
+
+    def read_times(self, Py_ssize_t c):
+        """When the application of connection c reads, if it reads as data arrives: array('q') of ns << 1 | if-owed.
+
+        An entry with the lowest bit set holds only if the stack owes an ACK then, which is that read's to send.
+        """
+        cdef int64_t i, k, base = 0, before = 0, t, soonest = 0, quiet
+        cdef int shift = self.shift(c)
+        cdef int64_t[::1] out
+        cdef bint unread = False, idle = False, acked = False
+        cdef Seg *s
+        cdef uint32_t high = self.tab.conn[c].isn_out + 1, edge = 0, acked_to = 0
+        room = array("q", bytes(16 * (self.first[c + 1] - self.first[c] + 1)))
+        out = room
+        k = 0
+        for i in range(self.first[c], self.first[c + 1]):
+            s = &self.tab.seg[self.order[i]]
+            if s.bad or s.flags & (SYN | RST):
+                before = s.t
+                continue
+            quiet = s.t - base
+            if unread and quiet >= (QUIET_IDLE if idle else QUIET_ACKED if acked else QUIET) and not (
+                quiet < SOON and s.side == SENT and not s.len or quiet < LAG and self.stands(i, acked_to, edge, shift)
+            ):
+                out[k] = (base + (READ_ACKED if acked else READ)) << 1
+                k += 1
+                # what follows may be the read's own doing, but not in the same moment
+                unread = False
+            if s.side == ARRIVED:
+                if s.len or s.flags & FIN:
+                    if not unread or s.t - before > IDLE:
+                        idle = s.t - before > IDLE
+                    unread, acked, base, soonest = True, False, s.t, s.t
+            elif unread and (s.len or s.flags & FIN) and after(s.seq + s.len + (s.flags & FIN), high):
+                t = s.t - LEAD - 1000
+                if t < soonest + BEHIND - 1000:
+                    t = soonest + BEHIND - 1000
+                out[k] = t << 1
+                k += 1
+                unread = False
+            elif unread:
+                if s.t - soonest < SOON:
+                    t = s.t - LEAD
+                    if t > soonest + BEHIND:
+                        out[k] = t << 1 | 1
+                        k += 1
+                base, acked = s.t, True
+            if s.side == SENT:
+                edge = s.ack + (<uint32_t>s.win << shift)
+                acked_to = s.ack
+                if after(s.seq + s.len, high):
+                    high = s.seq + s.len
+            before = s.t
+        if unread:
+            out[k] = (base + (READ_ACKED if acked else READ)) << 1
+            k += 1
+        return room[:k]
+
+    cdef int64_t handshake(self, Py_ssize_t c) noexcept nogil:
+        """The round trip of the handshake (ns), 0 if it cannot be seen."""
+        cdef Conn *p = &self.tab.conn[c]
+        cdef int64_t i
+        cdef Seg *s
+        if p.syn_out < 0 or p.syn_in < 0:
+            return 0
+        if not p.synack_out:
+            return self.tab.seg[p.syn_in].t - self.tab.seg[p.syn_out].t
+        for i in range(self.first[c], self.first[c + 1]):
+            s = &self.tab.seg[self.order[i]]
+            if s.side == ARRIVED and s.flags & ACK and s.t > self.tab.seg[p.syn_out].t:
+                return s.t - self.tab.seg[p.syn_out].t
+        return 0
+
+    cdef int shift(self, Py_ssize_t c) noexcept nogil:
+        """By how many bits the windows sent are scaled."""
+        cdef Conn *p = &self.tab.conn[c]
+        if p.syn_out < 0 or p.syn_in < 0 or self.tab.seg[p.syn_in].wscale == 255:
+            return 0
+        return 0 if self.tab.seg[p.syn_out].wscale == 255 else min(14, <int>self.tab.seg[p.syn_out].wscale)
+
+    cdef bint stands(self, int64_t i, uint32_t ack, uint32_t edge, int shift) noexcept nogil:
+        """Does the next ACK after segment i leave the window's right edge where it was: was nothing read until then?"""
+        cdef Seg *s
+        cdef int64_t k
+        for k in range(i, min(i + LOOK, self.first[self.tab.seg[self.order[i]].conn + 1])):
+            s = &self.tab.seg[self.order[k]]
+            if s.side == SENT and not s.bad and not s.flags & (SYN | RST):
+                return after(s.ack, ack) and s.ack + (<uint32_t>s.win << shift) == edge
+        return False
 
     cdef uint32_t full_size(self, Py_ssize_t c) noexcept nogil:
         """Payload of a full segment, from the MSS that both sides announced."""
@@ -153,15 +266,12 @@ cdef class Timeline:
         cdef int64_t i, t
         cdef Seg *s
         cdef uint32_t edge = 0, ack = 0, most = 0, still = 0, mss = 536, win, moved
-        cdef int shift = 0
+        cdef int shift = self.shift(c)
         cdef bint any_ = False, stalled = False
         cdef int64_t event = 0
         cdef list out = []
         if self.tab.conn[c].syn_out < 0 or self.tab.conn[c].syn_in < 0:
             return None
-        s = &self.tab.seg[self.tab.conn[c].syn_out]
-        if s.wscale != 255 and self.tab.seg[self.tab.conn[c].syn_in].wscale != 255:
-            shift = s.wscale
         for i in range(self.first[c], self.first[c + 1]):
             s = &self.tab.seg[self.order[i]]
             if s.bad or s.flags & (SYN | RST):
@@ -189,35 +299,58 @@ cdef class Timeline:
 
 
 cdef void start(State *w, uint32_t high) noexcept nogil:
-    w.high = w.una = w.sml = high
-    w.window = 0
-    w.flight = 0
+    w.high = w.una = w.sml = w.recover = high
+    w.sacked = w.paced = False
     w.arrival = w.event = w.written = 0
-    w.in_len = 0
-    w.advanced = w.opened = w.got_fin = False
 
 
 cdef void arrive(State *w, const Seg *s) noexcept nogil:
-    w.flight = w.high - w.una
-    w.advanced = False
-    w.opened = False
-    w.in_len = s.len + (s.flags & FIN)
     if s.flags & ACK and not s.flags & (SYN | RST):
+        w.sacked = s.nsack > 0
         if after(s.ack, w.una):
             w.una = s.ack
-            w.advanced = True
-        w.opened = s.win > w.window
-        w.window = s.win
     w.arrival = s.t
 
 
-cdef bint was_queued(const State *w, int64_t t) noexcept nogil:
-    """Had the data that is sent now been waiting for what arrived last?"""
-    if t - w.arrival > SOON or w.flight == 0:
+cdef bint held_back(const State *w, int64_t t, bint ended, int64_t rtt) noexcept nogil:
+    """A segment at t, unasked, goes on with what was written: was it a new write that set it off?"""
+    if t - w.arrival <= SOON or t - w.event <= IDLE:
         return False
-    if w.in_len:            # the application may answer what arrived; while data is in flight it rather continues
-        return w.advanced and w.high != w.una
-    return w.advanced or w.opened
+    if w.paced or w.sacked or after(w.recover, w.una):
+        return False
+    if w.una == w.high:
+        return True
+    # later than a round trip it may be a timer's: a probe takes new data along
+    return t - w.event < rtt and (ended or w.high - w.una < FEW * w.mss)
+
+
+cdef list in_chunks(list writes, list starts):
+    """The writes [(t, length, flags)] cut into blocks, where the ends of those that went out together show a size.
+
+    starts: indices of the writes before which all was quiet.
+    """
+    cdef int64_t at = 0, chunk = 0, left, size
+    cdef Py_ssize_t i
+    cdef set fresh = set(starts)
+    cdef list out = []
+    for i, (t, length, flags) in enumerate(writes):
+        at = length if i in fresh else at + length
+        if length >= BLOCK and at & (BLOCK - 1) == 0 and not flags:
+            chunk = min(chunk or at & -at, at & -at)
+    if not chunk:
+        return writes
+    for i, (t, length, flags) in enumerate(writes):
+        if i in fresh:
+            at = 0
+        left = length
+        while left > chunk - at % chunk:
+            size = chunk - at % chunk
+            out.append((t, size, 0))
+            at += size
+            left -= size
+        out.append((t, left, flags))
+        at += left
+    return out
 
 
 cdef int64_t call_time(const State *w, int64_t t) noexcept nogil:

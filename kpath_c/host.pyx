@@ -5,7 +5,8 @@ order. Exceptions exist from here outwards; inside are the kernel's return codes
 """
 from array import array
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdlib cimport calloc, free
+from libc.stdint cimport int64_t
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset, strncpy
 import socket as _socket
 
@@ -338,6 +339,18 @@ cdef class Host:
         if engine_slot(&self.e, slot):
             raise ValueError(f"auto_reader: slot {slot}")
         self.e.auto_read[slot] = 1 if on else 2
+
+    def plan_reads(self, int slot, const int64_t[::1] at not None):
+        """The reader of this socket reads all there is at these times (ns << 1; | 1: only if an ACK is owed)."""
+        cdef Py_ssize_t n = at.shape[0]
+        cdef int64_t *own = <int64_t *>malloc(<size_t>max(n, 1) * sizeof(int64_t))
+        if own == NULL:
+            raise MemoryError
+        if n:
+            memcpy(own, &at[0], <size_t>n * sizeof(int64_t))
+        if engine_plan_reads(&self.e, slot, <s64 *>own, n):
+            free(own)
+            raise ValueError(f"plan_reads: slot {slot}")
 
     def auto_accept(self, int slot, bint on, int first_new_slot=-1):
         """A listener accepts whatever completes, into the slots from first_new_slot on."""

@@ -108,6 +108,12 @@ cdef struct state_rec:
     s64 arg
     tcp_sock tp
 
+# When an inferred reader reads: (ns << 1 | only if an ACK is owed), in order.
+cdef struct read_plan:
+    s64 *at
+    s64 n
+    s64 i
+
 cdef struct engine:
     net *n
     s64 now                     # ns of the capture's clock, of the event that is being handled
@@ -143,6 +149,7 @@ cdef struct engine:
     int n_slots
     u8 auto_read_all
     u8 *auto_read               # one a slot
+    read_plan *plans            # one a slot: when its reader reads, where that is known
     s64 *auto_accept            # one a slot: first slot for what is accepted, -1 not at all
     # what came out
     u8 *hdr
@@ -181,6 +188,7 @@ cdef struct engine:
 cdef int engine_init(engine *e, net *n) noexcept nogil
 cdef void engine_free(engine *e) noexcept nogil
 cdef s64 engine_add_call(engine *e, call_ev *c, int thread) noexcept nogil
+cdef int engine_plan_reads(engine *e, int slot, s64 *at, s64 n) noexcept nogil
 cdef int engine_slot(engine *e, int slot) noexcept nogil
 cdef void engine_run(engine *e, s64 until) noexcept nogil
 cdef void engine_receive(engine *e, u8 *ip, u32 caplen, u32 origlen, s64 index, s64 t) noexcept nogil

@@ -32,6 +32,10 @@ cdef enum:
     COLD_NS = 10000000          # a processor idle for longer has cold caches
     BATCH_GAP_NS = 45000        # arrivals closer than this come in one go
 
+    READER = 1                  # task.reader: reads what arrives
+    ACCEPTER = 2                # accepts whatever completes
+    PLANNED = 3                 # reads at the times of its slot's plan
+
 cdef s64 NEVER = 0x7FFFFFFFFFFFFFFF
 # A call is recorded as over when it is back in user space; the kernel's part ended a little earlier.
 cdef s64 RETURN_NS = 1400
@@ -389,7 +393,7 @@ cdef void on_wake(void *ctx, sock *sk, u32 mask) noexcept nogil:
             task_wake(t)
         t = t.wait_next
     t = <task *>s.reader
-    if t != NULL and mask & (EPOLLIN | EPOLLHUP) and not t.woken:
+    if t != NULL and t.reader != PLANNED and mask & (EPOLLIN | EPOLLHUP) and not t.woken:
         task_wake(t)
 
 
@@ -452,6 +456,23 @@ cdef socket *socket_alloc(engine *e, int slot) noexcept nogil:
     return s
 
 
+cdef void plan_next(engine *e, task *t) noexcept nogil:
+    """The next time of a planned reader, if there is one."""
+    cdef read_plan *p = &e.plans[t.sock.slot]
+    if p.i < p.n:
+        runq_set(e, t, p.at[p.i] >> 1)
+
+
+cdef bint plan_due(engine *e, task *t) noexcept nogil:
+    """A planned reader's time has come: does it read? An entry may ask that an ACK be owed, which reading then sends."""
+    cdef read_plan *p = &e.plans[t.sock.slot]
+    cdef bint if_owed = p.at[p.i] & 1
+    cdef tcp_sock *tp = tcp_sk(t.sock.sk)
+    p.i += 1
+    plan_next(e, t)
+    return not if_owed or tp.rcv_nxt != tp.rcv_wup
+
+
 cdef void reader_attach(engine *e, socket *s) noexcept nogil:
     """With inferred calls the application reads what arrives; the reader is a task of its own."""
     cdef task *t
@@ -460,10 +481,14 @@ cdef void reader_attach(engine *e, socket *s) noexcept nogil:
     t = task_new(e, -1)
     if t == NULL:
         return
-    t.reader = 1
     s.reader = t
     t.sock = s
-    runq_set(e, t, real_ns(e) + e.wake_latency)
+    if e.plans[s.slot].n:
+        t.reader = PLANNED
+        plan_next(e, t)
+    else:
+        t.reader = READER
+        runq_set(e, t, real_ns(e) + e.wake_latency)
 
 
 cdef void socket_put(engine *e, socket *s) noexcept nogil:
@@ -757,7 +782,7 @@ cdef void accept_attach(engine *e, socket *s) noexcept nogil:
     t = task_new(e, -1)
     if t == NULL:
         return
-    t.reader = 2
+    t.reader = ACCEPTER
     t.sock = s
     s.reader = t
 
@@ -769,7 +794,7 @@ cdef void run_reader(engine *e, task *t) noexcept nogil:
     cdef s64 ret
     if s == NULL or s.sk == NULL:
         return
-    if t.reader == 2:
+    if t.reader == ACCEPTER:
         while True:
             if engine_slot(e, <int>e.auto_accept[s.slot]) or e.slots[e.auto_accept[s.slot]] != NULL:
                 return
@@ -783,6 +808,8 @@ cdef void run_reader(engine *e, task *t) noexcept nogil:
             e.slots[ns.slot] = ns
             e.auto_accept[s.slot] += 1
             reader_attach(e, ns)
+    if t.reader == PLANNED and not plan_due(e, t):
+        return
     if s.sk.sk_receive_queue.qlen == 0:
         return
     memset(&t.msg, 0, sizeof(msghdr))
@@ -928,6 +955,8 @@ cdef void after_arrival(engine *e, s64 t, s64 emitted) noexcept nogil:
     cdef s64 at
     e.busy_until = max_s64(t, e.busy_until) + e.rx_cost + emitted * e.tx_cost
     for i in range(e.n_runq):
+        if e.runq[i].reader == PLANNED:
+            continue
         at = resume_time(e, e.runq[i], t)
         if e.runq[i].woken or e.runq[i].due or at > e.runq[i].run_at:
             e.runq[i].run_at = at
@@ -1026,14 +1055,31 @@ cdef int engine_slot(engine *e, int slot) noexcept nogil:
     if p == NULL:
         return -ENOMEM
     e.auto_read = <u8 *>p
+    p = realloc(e.plans, <size_t>want * sizeof(read_plan))
+    if p == NULL:
+        return -ENOMEM
+    e.plans = <read_plan *>p
     p = realloc(e.auto_accept, <size_t>want * sizeof(s64))
     if p == NULL:
         return -ENOMEM
     e.auto_accept = <s64 *>p
     memset(&e.slots[e.n_slots], 0, <size_t>(want - e.n_slots) * sizeof(void *))
     memset(&e.auto_read[e.n_slots], 0, <size_t>(want - e.n_slots))
+    memset(&e.plans[e.n_slots], 0, <size_t>(want - e.n_slots) * sizeof(read_plan))
     memset(&e.auto_accept[e.n_slots], 0xff, <size_t>(want - e.n_slots) * sizeof(s64))
     e.n_slots = want
+    return 0
+
+
+cdef int engine_plan_reads(engine *e, int slot, s64 *at, s64 n) noexcept nogil:
+    """Takes over `at` (malloc'ed): the slot's reader reads at these times."""
+    cdef int err = engine_slot(e, slot)
+    if err:
+        return err
+    free(e.plans[slot].at)
+    e.plans[slot].at = at
+    e.plans[slot].n = n
+    e.plans[slot].i = 0
     return 0
 
 
@@ -1121,6 +1167,9 @@ cdef void engine_free(engine *e) noexcept nogil:
     free(e.runq)
     free(e.slots)
     free(e.auto_read)
+    for i in range(e.n_slots):
+        free(e.plans[i].at)
+    free(e.plans)
     free(e.auto_accept)
     free(e.calls)
     free(e.conns)
