@@ -19,6 +19,7 @@ from kpath_c.ip_input cimport ip_rcv
 from kpath_c.shim.netdevice cimport netdev_rx_skb
 from kpath_c.shim.slab cimport kmem_cache_free, kmem_cache_zalloc
 from kpath_c.shim.timer cimport advance, mod_timer, next_timer_ns, timer_delete, timer_setup
+from kpath_c.skbuff cimport put_page
 from kpath_c.sock cimport sk_getsockopt, sk_setsockopt
 from kpath_c.tcp cimport tcp_get_info, tcp_getsockopt, tcp_ioctl, tcp_poll, tcp_setsockopt
 
@@ -928,6 +929,9 @@ cdef void engine_close_all(engine *e) noexcept nogil:
         if not e.tasks[i].reader:
             wait_del(e.tasks[i])
         runq_del(e, e.tasks[i])
+        if e.tasks[i].frag.page:
+            put_page(e.tasks[i].frag.page)
+            e.tasks[i].frag.page = 0
     for i in range(e.n_slots):
         s = e.slots[i]
         if s == NULL:
