@@ -70,6 +70,11 @@ cdef int conn_of(engine *e, sock *sk) noexcept nogil:
     """Index of the socket's record in the connection table; made at its first use."""
     cdef conn_rec *c
     if sk.trace_id >= 0:
+        c = &e.conns[sk.trace_id]
+        # An active open is in SYN_SENT before it has a port.
+        if c.lport == 0:
+            c.laddr = inet_sk(sk).inet_saddr
+            c.lport = sk.sk_num
         return sk.trace_id
     if grow_int(<void **>&e.conns, &e.max_conns, e.n_conns + 1, sizeof(conn_rec)):
         e.oom = 1
