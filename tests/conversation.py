@@ -383,9 +383,10 @@ def time_wait(**kw: object) -> Conversation:
 
 
 def close_wait(**kw: object) -> Conversation:
-    """CLOSE_WAIT: the peer's FIN is acknowledged."""
+    """CLOSE_WAIT: the peer's FIN is acknowledged (a little late: it ends quick ACKs, tcp_fin())."""
     c = established(**kw)  # type: ignore[arg-type]
     c.send("F.")
+    c.wait(50)
     c.expect(".", seq=0, ack=1)
     return c
 
