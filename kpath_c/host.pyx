@@ -549,14 +549,14 @@ cdef class Host:
 
     def pools(self):
         """Live objects by pool; all 0 after close()."""
-        cdef kmem_cache *all_[10]
+        cdef kmem_cache *all_[12]
         cdef int i
         if self.n == NULL:
             return dict(self.pool_left)
         all_[:] = [&self.n.tcp_prot_slab, &self.n.tcp_request_slab, &self.n.tcp_timewait_slab, &self.n.skbuff_cache,
                    &self.n.skbuff_fclone_cache, &self.n.bind_bucket_slab, &self.n.bind2_bucket_slab,
-                   &self.n.socket_slab, &self.n.dst_slab, &self.n.misc_slab]
-        return {all_[i].name.decode(): all_[i].live for i in range(10)}
+                   &self.n.socket_slab, &self.n.dst_slab, &self.n.misc_slab, &self.n.page_slab, &self.n.txq_slab]
+        return {all_[i].name.decode(): all_[i].live for i in range(12)}
 
     def close(self):
         """Ends every socket and timer and frees the host; pools() then tells what was not given back."""

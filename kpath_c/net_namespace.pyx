@@ -9,7 +9,7 @@ from kpath_c.shim.netdevice cimport netdev_flush
 from kpath_c.shim.slab cimport kmem_cache_destroy, kmem_cache_init
 from kpath_c.shim.timer cimport timers_init
 from kpath_c.sysctl_net_ipv4 cimport tcp_sk_init_sysctls
-from kpath_c.tcp cimport tcp_exit, tcp_init
+from kpath_c.tcp cimport tcp_done, tcp_exit, tcp_init
 from kpath_c.tcp_ipv4 cimport tcp_sk_exit, tcp_sk_init
 from kpath_c.tcp_metrics cimport tcp_metrics_exit, tcp_metrics_init
 from kpath_c.tcp_output cimport tcp_tsq_work_exit
@@ -45,9 +45,24 @@ cdef int setup_net(net *n) noexcept nogil:
     return tcp_sk_init(n)
 
 
+# What its application has closed but its peer has not may live on for minutes. The host does not wait for their timers,
+# which would end them at their next turn (tcp_out_of_resources() asks whether the host is closing).
+cdef void orphans_purge(net *n) noexcept nogil:
+    cdef list_head *p = n.all_socks.next
+    cdef list_head *next
+    cdef sock *sk
+    while p != &n.all_socks:
+        next = p.next
+        sk = host_node_to_sk(p)
+        if sock_flag(sk, SOCK_DEAD) and sk.sk_state != TCP_CLOSE:
+            tcp_done(sk)
+        p = next
+
+
 cdef void cleanup_net(net *n) noexcept nogil:
     """Takes down what setup_net() put up; sockets in TIME_WAIT and requests go with it. The pools' counters stay."""
     n.closing = 1
+    orphans_purge(n)
     tcp_sk_exit(n)
     netdev_flush(n)
     tcp_tsq_work_exit(n)

@@ -22,6 +22,7 @@ from kpath_c.ip_input cimport ip_rcv
 from kpath_c.shim.netdevice cimport netdev_rx_skb
 from kpath_c.shim.slab cimport kmem_cache_free, kmem_cache_zalloc
 from kpath_c.shim.timer cimport advance_late, mod_timer, next_interrupt_ns, timer_delete, timer_setup
+from kpath_c.skbuff cimport put_page
 from kpath_c.sock cimport release_sock, sk_getsockopt, sk_setsockopt
 from kpath_c.tcp cimport tcp_get_info, tcp_getsockopt, tcp_ioctl, tcp_poll, tcp_setsockopt
 
@@ -80,6 +81,11 @@ cdef int conn_of(engine *e, sock *sk) noexcept nogil:
     """Index of the socket's record in the connection table; made at its first use."""
     cdef conn_rec *c
     if sk.trace_id >= 0:
+        c = &e.conns[sk.trace_id]
+        # An active open is in SYN_SENT before it has a port.
+        if c.lport == 0:
+            c.laddr = inet_sk(sk).inet_saddr
+            c.lport = sk.sk_num
         return sk.trace_id
     if grow_int(<void **>&e.conns, &e.max_conns, e.n_conns + 1, sizeof(conn_rec)):
         e.oom = 1
@@ -1136,6 +1142,9 @@ cdef void engine_close_all(engine *e) noexcept nogil:
         if not e.tasks[i].reader:
             wait_del(e.tasks[i])
         runq_del(e, e.tasks[i])
+        if e.tasks[i].frag.page:
+            put_page(e.tasks[i].frag.page)
+            e.tasks[i].frag.page = 0
     for i in range(e.n_slots):
         s = e.slots[i]
         if s == NULL:

@@ -20,6 +20,7 @@ MS = 1_000_000
 FLAGS = {"F": 1, "S": 2, "R": 4, "P": 8, ".": 16, "U": 32, "E": 64, "W": 128}
 SLOT, LISTENER = 3, 2
 MSS = 1460
+OPEN: list["Conversation"] = []  # conftest.py closes them at the end of each test
 
 
 @dataclass
@@ -98,6 +99,17 @@ def decode_options(data: bytes) -> dict[str, object]:
     return out
 
 
+def icmp_frag_needed(mtu: int, seq: int, length: int, *, dport: int = PEER_PORT, sport: int = LOCAL_PORT) -> bytes:
+    """ICMP type 3 code 4 from a router on the way, about the segment at relative `seq` (RFC 1191)."""
+    source, target, router = (bytes(map(int, a.split("."))) for a in (LOCAL, PEER, "10.0.0.254"))
+    quoted = struct.pack("!BBHHHBBH", 0x45, 0, 40 + length, 1, 0x4000, 64, 6, 0) + source + target
+    quoted += struct.pack("!HHI", sport, dport, (LOCAL_ISN + 1 + seq) & 0xFFFFFFFF)
+    icmp = struct.pack("!BBHHH", 3, 4, 0, 0, mtu) + quoted
+    icmp = icmp[:2] + struct.pack("!H", checksum(icmp)) + icmp[4:]
+    ip = struct.pack("!BBHHHBBH", 0x45, 0xC0, 20 + len(icmp), 1, 0, 64, 1, 0) + router + source
+    return ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:] + icmp
+
+
 def tcp_packet(flags: str, seq: int, ack: int, length: int = 0, window: int = 65535, options: bytes = b"", *,
                src: str = PEER, dst: str = LOCAL, sport: int = PEER_PORT, dport: int = LOCAL_PORT, ecn: int = 0,
                urgent: int = 0, ttl: int = 64, bad_checksum: bool = False) -> bytes:
@@ -130,6 +142,9 @@ class Conversation:
     last_ack: int = 0  # relative ack that send() carries when none is given
     seen: int = 0
     log: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        OPEN.append(self)
 
     # -- time
 
@@ -170,6 +185,21 @@ class Conversation:
         ret, err, over = self.host.call(slot, op, *args, **kw)
         assert over and err == 0, f"{op}: ret {ret} errno {err} {'over' if over else 'asleep'}"
         return ret
+
+    def start(self, op: str, slot: int = SLOT, *args: int, **kw: object) -> int:
+        """A socket call that must sleep; its number, for result()."""
+        ret, err, over = self.host.call(slot, op, *args, **kw)
+        assert not over, f"{op}: ret {ret} errno {err} at once"
+        return len(self.host.calls()) - 1
+
+    def result(self, call: int) -> tuple[int, int, float] | None:
+        """What came of a call that slept: (return value or -1, errno, ms at which it was over); None: it sleeps still."""
+        ret, err, t, over = self.host.calls()[call]
+        return (ret, err, (t - EPOCH) / MS) if over else None
+
+    def fails(self, errno: int, op: str, slot: int = SLOT, *args: int, **kw: object) -> None:
+        """A socket call that must fail at once with this errno."""
+        assert self.host.call(slot, op, *args, **kw) == (-1, errno, True)
 
     # -- what left the host
 
@@ -221,11 +251,18 @@ class Conversation:
         assert got is not None, "no such socket"
         return got
 
-    def counters(self) -> dict[str, int]:
-        return self.host.counters()
+    def name_of_state(self, connection: int = -1) -> str:
+        """The state of a connection as `ss` names it, TIME_WAIT too."""
+        return self.host.connections()[connection]["state"]
+
+    def counter(self, name: str) -> int:
+        """An SNMP or TcpExt counter, under nstat's name."""
+        return self.host.counters().get(name, 0)
 
     def close(self) -> None:
         """Ends the conversation: everything that was allocated must come back."""
+        if self in OPEN:
+            OPEN.remove(self)
         self.host.close()
         left = {k: v for k, v in self.host.pools().items() if v}
         assert not left, f"not given back: {left}"
@@ -308,4 +345,55 @@ def accepted(sysctl: dict[str, object] | None = None, window: int = 65535, optio
     c.send(".", seq=0, ack=0, window=window)
     c.ok("accept", LISTENER, SLOT)
     c.expect_nothing()
+    return c
+
+
+def fin_wait1(**kw: object) -> Conversation:
+    """FIN_WAIT1: shut down for sending; the FIN has left and is not acknowledged."""
+    c = established(**kw)  # type: ignore[arg-type]
+    c.ok("shutdown", SLOT, 1)
+    c.expect("F.", seq=0, ack=0)
+    return c
+
+
+def fin_wait2(**kw: object) -> Conversation:
+    """FIN_WAIT2: the peer has acknowledged the FIN and may go on sending."""
+    c = fin_wait1(**kw)
+    c.wait(10)
+    c.send(".", ack=1)
+    c.expect_nothing()
+    return c
+
+
+def closing(**kw: object) -> Conversation:
+    """CLOSING: both FINs have crossed, ours is not acknowledged."""
+    c = fin_wait1(**kw)
+    c.send("F.", ack=0)
+    c.expect(".", seq=1, ack=1)
+    return c
+
+
+def time_wait(**kw: object) -> Conversation:
+    """TIME_WAIT: the peer's FIN came after our own was acknowledged; the descriptor is closed."""
+    c = fin_wait2(**kw)
+    c.send("F.", ack=1)
+    c.expect(".", seq=1, ack=1)
+    c.ok("close")
+    return c
+
+
+def close_wait(**kw: object) -> Conversation:
+    """CLOSE_WAIT: the peer's FIN is acknowledged (a little late: it ends quick ACKs, tcp_fin())."""
+    c = established(**kw)  # type: ignore[arg-type]
+    c.send("F.")
+    c.wait(50)
+    c.expect(".", seq=0, ack=1)
+    return c
+
+
+def last_ack(**kw: object) -> Conversation:
+    """LAST_ACK: our FIN has answered the peer's; the descriptor is closed."""
+    c = close_wait(**kw)
+    c.ok("close")
+    c.expect("F.", seq=0, ack=1)
     return c

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Where fields lie, and which room may know which.
+
+The kernel holds the first with build-time assertions (net/ipv4/tcp.c tcp_struct_check(), include/net/sock.h
+sock_common); the second is the design's.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from kpath_c import testing
+
+KERNEL_SIDE = Path(__file__).parent.parent / "kpath_c"
+CACHE_LINE = 64
+#: rooms from the ground up; each may know itself and those before it
+ROOMS = ("headers", "shim", "ported", "host", "kpath")
+HOST_FILES = {"host", "sched", "sockstate", "testing"}
+#: the device makes and frees packets, which are ported code (net/core/skbuff.c)
+ALLOWED = {("shim/netdevice.pyx", "kpath_c.skbuff")}
+
+
+@pytest.mark.parametrize("field", testing.common_offsets())
+def test_sock_common_lies_alike(field):
+    """A lookup in the ehash meets all three and reads these fields before it knows which it has."""
+    in_sock, in_timewait, in_request = testing.common_offsets()[field]
+    assert in_sock == in_timewait == in_request
+
+
+def test_the_key_of_a_lookup_is_one_cache_line():
+    """Addresses, hash, ports, family, state, device and net: what INET_MATCH() compares (sock.h: skc_portpair and up)."""
+    offsets = testing.common_offsets()
+    key = ("skc_daddr", "skc_rcv_saddr", "skc_hash", "skc_dport", "skc_num", "skc_family", "skc_state", "skc_net")
+    assert max(offsets[f][0] for f in key) < CACHE_LINE
+    assert (offsets["skc_daddr"][0], offsets["skc_rcv_saddr"][0]) == (0, 4)  # skc_addrpair: one 64-bit compare
+    assert offsets["skc_num"][0] == offsets["skc_dport"][0] + 2  # skc_portpair: one 32-bit compare
+
+
+def test_inner_structs_stand_first():
+    assert set(testing.nested_offsets().values()) == {0}
+
+
+def test_wire_headers_have_their_size():
+    """RFC 791, RFC 9293, RFC 792."""
+    sizes = testing.sizes()
+    assert (sizes["iphdr"], sizes["tcphdr"], sizes["icmphdr"]) == (20, 20, 8)
+
+
+def test_hot_groups_stand_in_the_kernels_order():
+    groups = testing.tcp_sock_groups()
+    assert [g[0] for g in groups] == ["read_tx", "read_txrx", "read_rx", "write_tx", "write_txrx", "write_rx"]
+    for (_, start, end), (_, following, _) in zip(groups, groups[1:], strict=False):
+        assert start < end <= following < end + 8
+
+
+@pytest.mark.parametrize(("group", "most"), [("read_tx", 40), ("read_txrx", 44), ("read_rx", 76), ("write_tx", 113),
+                                             ("write_txrx", 132), ("write_rx", 120)])
+def test_hot_groups_stay_small(group, most):
+    """A field too many in a hot group costs every segment a cache line."""
+    size = {g: end - start for g, start, end in testing.tcp_sock_groups()}[group]
+    assert size <= most
+
+
+@pytest.mark.parametrize(("group", "fields"), [
+    ("read_tx", ["max_window"]), ("read_txrx", ["snd_wnd", "mss_cache", "snd_cwnd"]), ("read_rx", ["copied_seq"]),
+    ("write_tx", ["segs_out", "write_seq"]), ("write_txrx", ["pred_flags", "rcv_nxt", "snd_nxt", "snd_una"]),
+    ("write_rx", ["segs_in"]),
+])
+def test_fields_stand_in_their_group(group, fields):
+    """tcp_struct_check()'s list."""
+    start, end = {g: (a, b) for g, a, b in testing.tcp_sock_groups()}[group]
+    assert [f for f in fields if not start <= testing.tcp_sock_offsets()[f] < end] == []
+
+
+def room_of(module):
+    parts = module.split(".")
+    if parts[0] == "kpath":
+        return "kpath"
+    if parts[1] in ("headers", "shim"):
+        return parts[1]
+    return "host" if parts[1] in HOST_FILES else "ported"
+
+
+def cimports(path):
+    text = path.read_text()
+    found = re.findall(r"^\s*from\s+(kpath\w*(?:\.\w+)*)\s+c?import", text, re.M)
+    return found + re.findall(r"^\s*c?import\s+(kpath\w*(?:\.\w+)*)", text, re.M)
+
+
+def test_arrows_go_one_way():
+    """headers <- shim <- ported <- host <- kpath (design.md)."""
+    wrong = []
+    for path in sorted(KERNEL_SIDE.rglob("*.p[yx]*")):
+        name = path.relative_to(KERNEL_SIDE).as_posix()
+        if path.suffix not in (".pyx", ".pxd") or path.stem == "__init__":
+            continue
+        here = room_of("kpath_c." + name.rsplit(".", 1)[0].replace("/", "."))
+        for module in cimports(path):
+            if module == "kpath_c.snmp_names" or module == "kpath_c.dropreason_names":
+                continue
+            if ROOMS.index(room_of(module)) > ROOMS.index(here) and (name, module) not in ALLOWED:
+                wrong.append(f"{name} ({here}) knows {module} ({room_of(module)})")
+    assert wrong == []
+
+
+def test_the_driver_meets_the_kernel_side_at_host_only():
+    driver = KERNEL_SIDE.parent / "kpath"
+    met = {m for p in driver.iterdir() if p.suffix in (".py", ".pyx", ".pxd") for m in cimports(p)
+           if m.startswith("kpath_c")}
+    assert met <= {"kpath_c.host"}
+
+
+def test_no_python_below_host():
+    """No `def`, no class, no GIL in ported code: what runs for each segment cannot touch an object."""
+    wrong = []
+    for path in sorted(KERNEL_SIDE.rglob("*.pyx")):
+        if path.stem in HOST_FILES - {"sched"}:
+            continue
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            if re.match(r"\s*(def |cpdef |cdef class |with gil)", line):
+                wrong.append(f"{path.name}:{number}: {line.strip()}")
+    assert wrong == []
