@@ -170,6 +170,11 @@ cdef class Host:
         """The clock, ns since the epoch."""
         return <s64>self.n.e.mono_ns + self.n.e.mono_to_real_ns
 
+    @property
+    def engine_address(self):
+        """Where the engine lies in memory, for kpath_c.benchmarks."""
+        return <size_t>&self.e
+
     cdef void start_clock(self, s64 first):
         """Sets the clock just before the first event; a host of unknown clock is taken to be up for 1000 s."""
         cdef net *n = self.n
