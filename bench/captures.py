@@ -17,7 +17,8 @@ from kpath_c.host import Host
 
 LOCAL, PEER = "10.0.0.1", "10.0.0.2"
 LOCAL_BYTES, PEER_BYTES = bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2))
-PORT, FIRST_PORT = 5001, 32768
+PORT, FIRST_PORT = 5001, 32768  # the peer's and the local one of the first connection
+PORTS = 28000  # connections to one port of the peer
 US, MS, S = 10**3, 10**6, 10**9
 EPOCH, UPTIME = 1_700_000_000 * S, 1000 * S
 ISN, PEER_ISN = 0x10000000, 0x20000000
@@ -43,12 +44,25 @@ def milliseconds(t: int) -> int:
     return (t - EPOCH + UPTIME) // MS
 
 
-def from_peer(t: int, port: int, flags: int, seq: int, ack: int, length: int = 0) -> Packet:
-    """A packet of the peer that arrives at t; seq and ack count from the first byte of either stream."""
+def ends(port: int) -> tuple[int, int]:
+    """The peer's and the local port of a connection."""
+    i = port - FIRST_PORT
+    return PORT + i // PORTS, FIRST_PORT + i % PORTS
+
+
+def from_peer(t: int, port: int, flags: int, seq: int, ack: int, length: int = 0, mss: int = MSS,
+              shift: int = 7, window: int = 512) -> Packet:
+    """A packet of the peer that arrives at t; seq and ack count from the first byte of either stream.
+
+    port: which connection, counted from FIRST_PORT.
+    """
+    peer_port, port = ends(port)
     stamps = struct.pack("!BBII", 8, 10, milliseconds(t), milliseconds(t - RTT))
-    options = b"\2\4" + struct.pack("!H", MSS) + b"\4\2" + stamps + b"\1\3\3\7" if flags & SYN else b"\1\1" + stamps
-    tcp = struct.pack("!HHIIBBHI", PORT, port, PEER_ISN + 1 + seq & 0xFFFFFFFF, ISN + 1 + ack & 0xFFFFFFFF,
-                      (20 + len(options)) << 2, flags, 512, 0) + options
+    options = b"\1\1" + stamps
+    if flags & SYN:
+        options = b"\2\4" + struct.pack("!H", mss) + b"\4\2" + stamps + b"\1\3\3" + bytes((shift,))
+    tcp = struct.pack("!HHIIBBHI", peer_port, port, PEER_ISN + 1 + seq & 0xFFFFFFFF, ISN + 1 + ack & 0xFFFFFFFF,
+                      (20 + len(options)) << 2, flags, window, 0) + options
     total = 20 + len(tcp) + length
     ip = struct.pack("!BBHHHBBH", 0x45, 0, total, 0, 0x4000, 64, 6, 0) + PEER_BYTES + LOCAL_BYTES
     ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
@@ -59,13 +73,14 @@ def from_peer(t: int, port: int, flags: int, seq: int, ack: int, length: int = 0
     return t, ip + tcp, total
 
 
-def new_host(connections: int = 1) -> Host:
+def new_host(connections: int = 1, route: dict[str, int] | None = None) -> Host:
     """The local side, with its first sequence numbers and ports given."""
     host = Host(addrs=[LOCAL], clock={"mono_to_real_ns": EPOCH - UPTIME})
-    host.add_route("10.0.0.0", 24)
+    host.add_route("10.0.0.0", 24, route or {})
     host.want_probes(False)
     for i in range(connections):
-        host.pin(LOCAL, FIRST_PORT + i, PEER, PORT, ISN, 0, False)
+        peer_port, port = ends(FIRST_PORT + i)
+        host.pin(LOCAL, port, PEER, peer_port, ISN, 0, False)
     host.run(EPOCH - MS)
     return host
 
@@ -136,22 +151,32 @@ def upload(n: int) -> list[Packet]:
     return finish(host, arrivals, n)
 
 
-def requests(n: int) -> list[Packet]:
-    """n / 10 connections, each with a request of 300 bytes and an answer of 500, 50 us apart."""
-    connections = max(n // 10, 1)
+def request_host(connections: int) -> tuple[Host, list[Packet]]:
+    """A client's host with all that will happen to it, and what arrives.
+
+    Each connection opens 50 us after the one before, sends a request of 300 bytes, reads an answer of 500 and closes
+    behind the peer.
+    """
     host = new_host(connections)
     arrivals, calls = [], []
     for i in range(connections):
         t, port = EPOCH + i * 50 * US, FIRST_PORT + i
         arrivals += [from_peer(t + RTT, port, SYN | ACK, -1, 0),
                      from_peer(t + 2 * RTT, port, ACK | PSH, 0, 300, 500),
-                     from_peer(t + 3 * RTT, port, ACK | FIN, 500, 301)]
-        calls += [(t, i, "socket", 0), (t + US, i, "connect", PORT), (t + 2 * US, i, "send", 300),
-                  (t + 3 * US, i, "recv", 500), (t + 4 * US, i, "close", 0)]
+                     from_peer(t + 2 * RTT + US, port, ACK | FIN, 500, 300),
+                     from_peer(t + 4 * RTT, port, ACK, 501, 301)]
+        calls += [(t, i, "socket", 0), (t + US, i, "connect", ends(port)[0]), (t + 2 * US, i, "send", 300),
+                  (t + 3 * US, i, "recv", 500), (t + 3 * RTT, i, "close", 0)]
     for t, i, op, argument in sorted(calls):
         host.add_call(t, -1, i, i, OP[op], argument, s=PEER if op == "connect" else "")
     arrivals.sort(key=lambda p: p[0])
     load(host, arrivals)
+    return host, arrivals
+
+
+def requests(n: int) -> list[Packet]:
+    """n / 8 connections with a request and an answer each."""
+    host, arrivals = request_host(max(n // 8 + 1, 1))
     host.run()
     return finish(host, arrivals, n)
 

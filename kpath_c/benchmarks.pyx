@@ -12,7 +12,7 @@ from kpath_c.sched cimport engine
 from kpath_c.shim.netdevice cimport netdev_rx_skb
 from kpath_c.shim.timer cimport advance
 from kpath_c.tcp cimport tcp_recvmsg, tcp_sendmsg
-from kpath_c.tcp_ipv4 cimport tcp_v4_rcv
+from kpath_c.tcp_ipv4 cimport tcp_v4_early_demux, tcp_v4_rcv
 from kpath_c.tcp_output cimport tcp_current_mss, tcp_transmit_skb, tcp_write_xmit
 
 cdef enum:
@@ -39,6 +39,8 @@ cdef sock *sock_of(host, int slot) except NULL:
     cdef engine *e = engine_of(host)
     if not 0 <= slot < e.n_slots or e.slots[slot] == NULL or e.slots[slot].sk == NULL:
         raise ValueError(f"no socket {slot}")
+    if e.slots[slot].sk.sk_rx_dst == NULL:
+        raise ValueError(f"socket {slot}: has received nothing")
     if e.slots[slot].sk.sk_state != TCP_ESTABLISHED:
         raise ValueError(f"socket {slot}: not established")
     e.n.hooks.xmit = count_xmit
@@ -71,7 +73,7 @@ cdef u32 peer_packet(sock *sk, u8 *p, u32 payload) noexcept nogil:
 
 
 cdef inline sk_buff *next_packet(net *n, sock *sk, u8 *p, u32 length, u32 ack) noexcept nogil:
-    """The next in-order segment, as ip_local_deliver() hands it on, from a device that has verified the checksum."""
+    """The next in-order segment, as ip_local_deliver() hands it on: the socket is known (early demux), the checksum verified."""
     cdef tcp_sock *tp = tcp_sk(sk)
     cdef tcphdr *th = <tcphdr *>(p + sizeof(iphdr))
     cdef u32 *stamps = <u32 *>(p + sizeof(iphdr) + sizeof(tcphdr) + 4)
@@ -88,6 +90,7 @@ cdef inline sk_buff *next_packet(net *n, sock *sk, u8 *p, u32 length, u32 ack) n
     skb.transport_header = skb.network_header + sizeof(iphdr)
     memset(IPCB(skb), 0, sizeof(inet_skb_parm))
     IPCB(skb).iif = skb.skb_iif
+    tcp_v4_early_demux(skb)
     __skb_pull(skb, sizeof(iphdr))
     return skb
 

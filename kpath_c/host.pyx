@@ -261,10 +261,8 @@ cdef class Host:
 
         isn: first sequence number; tsoff: TSval minus CLOCK_MONOTONIC in ms (None: by the host's secrets), both mod 2^32.
         """
-        cdef pin_entry *p = <pin_entry *>calloc(1, sizeof(pin_entry))
-        cdef pin_entry **pp = &self.e.pins
-        if p == NULL:
-            raise MemoryError()
+        cdef pin_entry p
+        memset(&p, 0, sizeof(p))
         p.laddr = be32_of(laddr)
         p.raddr = be32_of(raddr)
         p.lport = htons(<u16>lport)
@@ -273,9 +271,8 @@ cdef class Host:
         p.tsoff_set = tsoff is not None
         p.tsoff = <u32>((tsoff or 0) & 0xFFFFFFFF)
         p.passive = passive
-        while pp[0] != NULL:
-            pp = &pp[0].next
-        pp[0] = p
+        if engine_add_pin(&self.e, &p):
+            raise MemoryError()
 
     # ------------------------------------------------------------------------------------ input
 
