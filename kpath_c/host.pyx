@@ -171,6 +171,11 @@ cdef class Host:
         """The clock, ns since the epoch."""
         return <s64>self.n.e.mono_ns + self.n.e.mono_to_real_ns
 
+    @property
+    def engine_address(self):
+        """Where the engine lies in memory, for kpath_c.benchmarks."""
+        return <size_t>&self.e
+
     cdef void start_clock(self, s64 first):
         """Sets the clock just before the first event; a host of unknown clock is taken to be up for 1000 s."""
         cdef net *n = self.n
@@ -261,10 +266,8 @@ cdef class Host:
 
         isn: first sequence number; tsoff: TSval minus CLOCK_MONOTONIC in ms (None: by the host's secrets), both mod 2^32.
         """
-        cdef pin_entry *p = <pin_entry *>calloc(1, sizeof(pin_entry))
-        cdef pin_entry **pp = &self.e.pins
-        if p == NULL:
-            raise MemoryError()
+        cdef pin_entry p
+        memset(&p, 0, sizeof(p))
         p.laddr = be32_of(laddr)
         p.raddr = be32_of(raddr)
         p.lport = htons(<u16>lport)
@@ -273,9 +276,8 @@ cdef class Host:
         p.tsoff_set = tsoff is not None
         p.tsoff = <u32>((tsoff or 0) & 0xFFFFFFFF)
         p.passive = passive
-        while pp[0] != NULL:
-            pp = &pp[0].next
-        pp[0] = p
+        if engine_add_pin(&self.e, &p):
+            raise MemoryError()
 
     # ------------------------------------------------------------------------------------ input
 

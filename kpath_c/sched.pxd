@@ -114,6 +114,16 @@ cdef struct read_plan:
     s64 n
     s64 i
 
+# A pinned connection: in a hash by 4-tuple for its numbers and, until its port is taken, in one by the peer for that.
+cdef struct pin_node:
+    pin_entry pin
+    pin_node *seq_next
+    pin_node *port_next
+
+cdef struct pin_bucket:
+    pin_node *first
+    pin_node *last
+
 cdef struct engine:
     net *n
     s64 now                     # ns of the capture's clock, of the event that is being handled
@@ -179,7 +189,8 @@ cdef struct engine:
     s64 limit_states
     void **infos                # tcp_info of each OP_TCP_INFO call, by call index; NULL where none
     s64 n_infos
-    pin_entry *pins
+    pin_bucket *pins            # by 4-tuple
+    pin_bucket *pinned_ports    # by peer: active opens whose port is not taken yet
     u32 not_ported_bits
     const char *not_ported[32]
     int n_not_ported
@@ -189,6 +200,7 @@ cdef int engine_init(engine *e, net *n) noexcept nogil
 cdef void engine_free(engine *e) noexcept nogil
 cdef s64 engine_add_call(engine *e, call_ev *c, int thread) noexcept nogil
 cdef int engine_plan_reads(engine *e, int slot, s64 *at, s64 n) noexcept nogil
+cdef int engine_add_pin(engine *e, const pin_entry *pin) noexcept nogil
 cdef int engine_slot(engine *e, int slot) noexcept nogil
 cdef void engine_run(engine *e, s64 until) noexcept nogil
 cdef void engine_receive(engine *e, u8 *ip, u32 caplen, u32 origlen, s64 index, s64 t) noexcept nogil

@@ -15,6 +15,7 @@ from libc.string cimport memcpy, memset, strlen, strncpy
 
 from kpath_c.headers.tcp cimport *
 from kpath_c.net_sock cimport sock_put
+from kpath_c.headers.hash cimport jhash_3words
 from kpath_c.af_inet cimport (inet_accept, inet_bind, inet_create, inet_listen, inet_recvmsg, inet_release,
                               inet_sendmsg, inet_shutdown, inet_stream_connect)
 from kpath_c.ip_sockglue cimport ip_getsockopt, ip_setsockopt
@@ -36,6 +37,7 @@ cdef enum:
     READER = 1                  # task.reader: reads what arrives
     ACCEPTER = 2                # accepts whatever completes
     PLANNED = 3                 # reads at the times of its slot's plan
+    PIN_BUCKETS = 1 << 15
 
 cdef s64 NEVER = 0x7FFFFFFFFFFFFFFF
 # A call is recorded as over when it is back in user space; the kernel's part ended a little earlier.
@@ -253,29 +255,78 @@ cdef void on_not_ported(void *ctx, const char *what) noexcept nogil:
         e.n_not_ported += 1
 
 
+cdef inline u32 pin_hash(__be32 laddr, __be32 raddr, __be16 lport, __be16 rport) noexcept nogil:
+    return jhash_3words(laddr, raddr, (<u32>lport << 16) | rport, 0) & (PIN_BUCKETS - 1)
+
+
+cdef int engine_add_pin(engine *e, const pin_entry *pin) noexcept nogil:
+    """Pins the numbers of the next connection with this 4-tuple; connections that share it come in order. 0 or -ENOMEM."""
+    cdef pin_node *p = <pin_node *>calloc(1, sizeof(pin_node))
+    cdef pin_bucket *b
+    if e.pins == NULL:
+        e.pins = <pin_bucket *>calloc(2 * PIN_BUCKETS, sizeof(pin_bucket))
+        e.pinned_ports = e.pins + PIN_BUCKETS
+    if p == NULL or e.pins == NULL:
+        free(p)
+        return -ENOMEM
+    p.pin = pin[0]
+    b = &e.pins[pin_hash(pin.laddr, pin.raddr, pin.lport, pin.rport)]
+    if b.last != NULL:
+        b.last.seq_next = p
+    else:
+        b.first = p
+    b.last = p
+    if pin.passive:
+        return 0
+    b = &e.pinned_ports[pin_hash(0, pin.raddr, 0, pin.rport)]
+    if b.first != NULL:
+        b.last.port_next = p
+    else:
+        b.first = p
+    b.last = p
+    return 0
+
+
 cdef int on_pinned_port(void *ctx, sock *sk) noexcept nogil:
     """The local port that the capture shows for this active open (host order), or 0."""
     cdef engine *e = <engine *>ctx
-    cdef pin_entry *p = e.pins
-    while p != NULL:
-        if not p.passive and not p.port_used and p.raddr == sk.sk_daddr and p.rport == sk.sk_dport:
-            p.port_used = 1
-            return ntohs(p.lport)
-        p = p.next
-    return 0
+    cdef pin_bucket *b
+    cdef pin_node *p
+    cdef pin_node *before = NULL
+    if e.pins == NULL:
+        return 0
+    b = &e.pinned_ports[pin_hash(0, sk.sk_daddr, 0, sk.sk_dport)]
+    p = b.first
+    while p != NULL and (p.pin.raddr != sk.sk_daddr or p.pin.rport != sk.sk_dport):
+        before = p
+        p = p.port_next
+    if p == NULL:
+        return 0
+    if before == NULL:
+        b.first = p.port_next
+    else:
+        before.port_next = p.port_next
+    if b.last == p:
+        b.last = before
+    return ntohs(p.pin.lport)
 
 
 cdef bint on_pinned_seq(void *ctx, __be32 laddr, __be32 raddr, __be16 lport, __be16 rport, bint passive,
                         u32 *isn, u32 *tsoff, bint *tsoff_set) noexcept nogil:
     cdef engine *e = <engine *>ctx
-    cdef pin_entry *p = e.pins
+    cdef pin_node *node
+    cdef pin_entry *p
     cdef pin_entry *last = NULL
-    while p != NULL:
+    if e.pins == NULL:
+        return 0
+    node = e.pins[pin_hash(laddr, raddr, lport, rport)].first
+    while node != NULL:
+        p = &node.pin
         if p.laddr == laddr and p.raddr == raddr and p.lport == lport and p.rport == rport and p.passive == passive:
             last = p
             if not p.seq_used:
                 break
-        p = p.next
+        node = node.seq_next
     if last == NULL:
         return 0
     last.seq_used = 1
@@ -1159,12 +1210,15 @@ cdef void engine_close_all(engine *e) noexcept nogil:
 cdef void engine_free(engine *e) noexcept nogil:
     cdef int i
     cdef s64 j
-    cdef pin_entry *p = e.pins
-    cdef pin_entry *q
-    while p != NULL:
-        q = p.next
-        free(p)
-        p = q
+    cdef pin_node *p
+    cdef pin_node *q
+    for i in range(PIN_BUCKETS if e.pins != NULL else 0):
+        p = e.pins[i].first
+        while p != NULL:
+            q = p.seq_next
+            free(p)
+            p = q
+    free(e.pins)
     for i in range(e.n_tasks):
         free(e.tasks[i])
     for i in range(e.n_conns):

@@ -1,4 +1,4 @@
-"""Names under which the kernel shows its counters (net/ipv4/proc.c), by their index in the enums of headers/snmp.pxd."""
+"""The names under which the kernel shows its counters (net/ipv4/proc.c), by index in the enums of headers/snmp.pxd."""
 
 IP = {
     1: "IpInReceives",

@@ -4,8 +4,9 @@
     c.send("P.", length=100)
     c.expect(".", ack=101)
 
-Sequence numbers are relative (0 is the first byte of either stream); underneath, both streams begin just below the wrap.
-Times are milliseconds of virtual time. Every conversation closes its host and checks that all pools are empty again.
+Sequence numbers are relative (0 is the first byte of either stream); underneath, both streams begin just below the
+wrap. Times are milliseconds of virtual time. Every conversation closes its host and checks that all pools are empty
+again.
 """
 import struct
 from dataclasses import dataclass, field
@@ -39,7 +40,8 @@ class Segment:
 
     def __str__(self) -> str:
         opts = " ".join(f"{k}={v}" for k, v in self.options.items())
-        return f"{self.t:.3f} ms [{self.flags}] {self.seq}:{self.seq + self.length} ack {self.ack} win {self.window} <{opts}>"
+        numbers = f"{self.seq}:{self.seq + self.length} ack {self.ack} win {self.window}"
+        return f"{self.t:.3f} ms [{self.flags}] {numbers} <{opts}>"
 
 
 def checksum(data: bytes) -> int:

@@ -3,7 +3,8 @@
 
     python tests/lineup.py CORPUS/loss-mid client [-n RECORDS] [--all] [--fields a,b]
 
-For each trace point that both have (k-th tcp_probe with k-th tcp_probe, per connection) all recorded fields are compared.
+For each trace point that both have (k-th tcp_probe with k-th tcp_probe, per connection) all recorded fields are
+compared.
 """
 import argparse
 import importlib
@@ -21,7 +22,8 @@ JIFFIES = {"rcv_tstamp", "lsndtime", "snd_cwnd_stamp", "icsk_ack.lrcvtime", "ics
 RTT = {"srtt_us", "mdev_us", "rttvar_us", "mdev_max_us", "rtt_min.s[0].v", "rack.rtt_us", "rcv_rtt_est.rtt_us",
        "rate_interval_us", "sk_pacing_rate", "cubic.curr_rtt", "cubic.delay_min"}
 IGNORE = {"sk_lock.owned", "sk_lock", "icsk_ack.lrcv_flowlabel", "sk_state", "segs_in", "bytes_received", "segs_out",
-          "bytes_sent", "data_segs_in", "data_segs_out", "bytes_acked", "pred_flags", "rate_delivered", "sk_backlog.len"}
+          "bytes_sent", "data_segs_in", "data_segs_out", "bytes_acked", "pred_flags", "rate_delivered",
+          "sk_backlog.len"}
 POINTS = ("tcp_probe", "tcp_sendmsg_locked")
 
 
@@ -89,9 +91,9 @@ def main():
     result = replay_states(a.folder, a.side)
     points = a.points.split(",")
     flat = {}
-    for t, at, arg, d in result.host.states():
+    for t, at, _, d in result.host.states():
         if at in points:
-            port = ((d["inet_sport"] & 255) << 8 | d["inet_sport"] >> 8, (d["sk_dport"] & 255) << 8 | d["sk_dport"] >> 8)
+            port = tuple((d[k] & 255) << 8 | d[k] >> 8 for k in ("inet_sport", "sk_dport"))
             flat.setdefault((at, *port), []).append((t, d))
     used, shown, known = {}, 0, set()
     only = set(a.fields.split(",")) if a.fields else None

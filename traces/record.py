@@ -5,9 +5,9 @@
     sudo python traces/record.py --list
 
 Needs Linux, root, iproute2 and tcpdump. Two network namespaces are joined by a link in user space (a TUN device at each
-end) that delays, limits and drops packets as the scenario says. Written for each end: `SIDE.pcap` (ns), `SIDE.calls.jsonl`
-(the application's socket calls) and `SIDE.host.json` (what `kpath replay --host` reads). The namespaces are removed in the
-end, whatever happens.
+end) that delays, limits and drops packets as the scenario says. Written for each end: `SIDE.pcap` (ns),
+`SIDE.calls.jsonl` (the application's socket calls) and `SIDE.host.json` (what `kpath replay --host` reads). The
+namespaces are removed in the end, whatever happens.
 """
 import argparse
 import ctypes
@@ -37,7 +37,8 @@ NAMESPACE = "kpath-{}-{}"
 DEVICE = "kp0"
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 CLONE_NEWNET = 0x40000000
-SYSCTLS = re.compile(r"^net\.(ipv4\.(tcp_|ip_local_port_range|ip_default_ttl|ip_no_pmtu_disc)|core\.([rw]mem_|somaxconn))")
+SYSCTLS = re.compile(r"^net\.(ipv4\.(tcp_|ip_local_port_range|ip_default_ttl|ip_no_pmtu_disc)"
+                     r"|core\.([rw]mem_|somaxconn))")
 
 Step = tuple[str, Any]
 
@@ -244,7 +245,7 @@ class Application:
         block = bytes(min(size, 65536))
         while size:
             part = block[:size]
-            sent = self.call("c", "send", lambda: sock.send(part), len=len(part), off=self.sent, flags=[])
+            sent = self.call("c", "send", lambda part=part: sock.send(part), len=len(part), off=self.sent, flags=[])
             self.sent += sent
             size -= sent
 
@@ -290,7 +291,7 @@ def host_file(side: str, name: str) -> dict[str, Any]:
     return {
         "kernel": os.uname().release, "hz": hz(), "addr": [ADDRESS[side]],
         "device": {"mtu": 1500, "tso": False, "gso": True, "gro": False, "rx": "tun"},
-        "route": inside("ip", "route", "show", "dev", DEVICE).strip().replace("10.77.0.0/24", f"10.77.0.0/24 dev {DEVICE}"),
+        "route": inside("ip", "route", "show", "dev", DEVICE).strip().replace("/24", f"/24 dev {DEVICE}", 1),
         "qdisc": inside("tc", "qdisc", "show", "dev", DEVICE).strip(),
         "clock": clock(),
         "sysctl": {k: " ".join(v.split()) for k, _, v in known if SYSCTLS.match(k)},
@@ -298,8 +299,8 @@ def host_file(side: str, name: str) -> dict[str, Any]:
 
 
 def start_capture(name: str, path: Path, snaplen: int) -> subprocess.Popen[bytes]:
-    argv = ["ip", "netns", "exec", name, "tcpdump", "-i", DEVICE, "-w", str(path), "-U", "-Z", "root", "--immediate-mode",
-            "--time-stamp-precision=nano", "-s", str(snaplen), "ip"]
+    argv = ["ip", "netns", "exec", name, "tcpdump", "-i", DEVICE, "-w", str(path), "-U", "-Z", "root",
+            "--immediate-mode", "--time-stamp-precision=nano", "-s", str(snaplen), "ip"]
     p = subprocess.Popen(argv, stderr=subprocess.PIPE)
     assert p.stderr
     for line in p.stderr:

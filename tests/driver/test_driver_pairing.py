@@ -7,6 +7,7 @@ from array import array
 
 import pytest
 from driverlib import ACK, CLIENT, FIN, MS, PSH, SERVER, SYN, T0, ip_tcp, timestamps
+
 from kpath.pairing import Pairing
 from kpath.segments import Table, packed
 

@@ -20,9 +20,9 @@ from driverlib import (
     sent_by,
     timestamps,
 )
-from kpath.segments import Table
 
 import kpath
+from kpath.segments import Table
 
 SYNOPT = b"\x02\x04\x05\xb4\x04\x02\x03\x03\x07\x01"
 

@@ -1,0 +1,219 @@
+"""Captures for the benchmarks: one long flow, or many short ones, as long as is asked for.
+
+What arrives is made up here; what the local side answers is what kpath answers, so that a replay takes the road of a
+replay that agrees. Such a capture says something about speed and nothing about fidelity.
+
+    python -m bench.captures download 1000000 /tmp/download.pcap
+"""
+
+import argparse
+import struct
+from array import array
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from kpath_c.host import OPS as OP
+from kpath_c.host import Host
+
+LOCAL, PEER = "10.0.0.1", "10.0.0.2"
+LOCAL_BYTES, PEER_BYTES = bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2))
+PORT, FIRST_PORT = 5001, 32768  # the peer's and the local one of the first connection
+PORTS = 28000  # connections to one port of the peer
+US, MS, S = 10**3, 10**6, 10**9
+EPOCH, UPTIME = 1_700_000_000 * S, 1000 * S
+ISN, PEER_ISN = 0x10000000, 0x20000000
+MSS, PAYLOAD = 1460, 1448
+GAP = 24 * US  # one full segment at 500 Mbit/s
+RTT = 2 * MS
+RAW_IP = 101
+FIN, SYN, PSH, ACK = 1, 2, 8, 16
+DATA_HEADER = 52
+
+Packet = tuple[int, bytes, int]  # ns, the headers, length of the whole packet on the wire
+
+
+def checksum(data: bytes) -> int:
+    """The Internet checksum (RFC 1071) of an even number of bytes."""
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total = (total & 0xFFFF) + (total >> 16)
+    return ~(total + (total >> 16)) & 0xFFFF
+
+
+def milliseconds(t: int) -> int:
+    """What a timestamp option shows at time t; both ends count from the same moment."""
+    return (t - EPOCH + UPTIME) // MS
+
+
+def ends(port: int) -> tuple[int, int]:
+    """The peer's and the local port of a connection."""
+    i = port - FIRST_PORT
+    return PORT + i // PORTS, FIRST_PORT + i % PORTS
+
+
+def from_peer(t: int, port: int, flags: int, seq: int, ack: int, length: int = 0, mss: int = MSS,
+              shift: int = 7, window: int = 512) -> Packet:
+    """A packet of the peer that arrives at t; seq and ack count from the first byte of either stream.
+
+    port: which connection, counted from FIRST_PORT.
+    """
+    peer_port, port = ends(port)
+    stamps = struct.pack("!BBII", 8, 10, milliseconds(t), milliseconds(t - RTT))
+    options = b"\1\1" + stamps
+    if flags & SYN:
+        options = b"\2\4" + struct.pack("!H", mss) + b"\4\2" + stamps + b"\1\3\3" + bytes((shift,))
+    tcp = struct.pack("!HHIIBBHI", peer_port, port, PEER_ISN + 1 + seq & 0xFFFFFFFF, ISN + 1 + ack & 0xFFFFFFFF,
+                      (20 + len(options)) << 2, flags, window, 0) + options
+    total = 20 + len(tcp) + length
+    ip = struct.pack("!BBHHHBBH", 0x45, 0, total, 0, 0x4000, 64, 6, 0) + PEER_BYTES + LOCAL_BYTES
+    ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
+    # With the payload cut off nobody can verify the checksum of a packet that has any.
+    if not length:
+        check = checksum(PEER_BYTES + LOCAL_BYTES + struct.pack("!HH", 6, len(tcp)) + tcp)
+        tcp = tcp[:16] + struct.pack("!H", check) + tcp[18:]
+    return t, ip + tcp, total
+
+
+def new_host(connections: int = 1, route: dict[str, int] | None = None) -> Host:
+    """The local side, with its first sequence numbers and ports given."""
+    host = Host(addrs=[LOCAL], clock={"mono_to_real_ns": EPOCH - UPTIME})
+    host.add_route("10.0.0.0", 24, route or {})
+    host.want_probes(False)
+    for i in range(connections):
+        peer_port, port = ends(FIRST_PORT + i)
+        host.pin(LOCAL, port, PEER, peer_port, ISN, 0, False)
+    host.run(EPOCH - MS)
+    return host
+
+
+def connect(host: Host, slot: int, t: int, thread: int) -> None:
+    host.add_call(t, -1, thread, slot, OP["socket"])
+    host.add_call(t + US, -1, thread, slot, OP["connect"], PORT, s=PEER)
+
+
+def load(host: Host, packets: list[Packet]) -> None:
+    """Gives the host all that arrives."""
+    buf = b"".join(p[1] for p in packets)
+    off, at = array("q"), 0
+    for p in packets:
+        off.append(at)
+        at += len(p[1])
+    host.load(buf, array("q", (p[0] for p in packets)), off, array("q", (len(p[1]) for p in packets)),
+              array("q", (p[2] for p in packets)))
+
+
+def emitted(host: Host, since: int = 0) -> Iterator[Packet]:
+    """What the host has sent, from segment number `since` on."""
+    for i in range(since, host.emitted_count()):
+        t, _, length, _, headers = host.emitted(i)
+        yield t, headers, len(headers) + length
+
+
+def download(n: int) -> list[Packet]:
+    """One flow of n packets: full segments arrive in order, an application reads them at once."""
+    arrivals = [from_peer(EPOCH + RTT, FIRST_PORT, SYN | ACK, -1, 0)]
+    start = EPOCH + 2 * RTT
+    headers = bytearray(from_peer(start, FIRST_PORT, ACK, 0, 0, PAYLOAD)[1])
+    for i in range(n * 2 // 3):
+        t = start + i * GAP
+        struct.pack_into("!I", headers, 24, PEER_ISN + 1 + i * PAYLOAD & 0xFFFFFFFF)
+        struct.pack_into("!II", headers, 44, milliseconds(t), milliseconds(t - RTT))
+        arrivals.append((t, bytes(headers), DATA_HEADER + PAYLOAD))
+    host = new_host()
+    connect(host, 0, EPOCH, 0)
+    host.auto_reader(-1, True)
+    load(host, arrivals)
+    host.run()
+    return finish(host, arrivals, n)
+
+
+def upload(n: int) -> list[Packet]:
+    """One flow of n packets: an application writes without end, the peer acknowledges every second segment."""
+    host = new_host()
+    connect(host, 0, EPOCH, 0)
+    host.add_call(EPOCH + 2 * US, -1, 0, 0, OP["send"], n * PAYLOAD)
+    arrivals = [from_peer(EPOCH + RTT, FIRST_PORT, SYN | ACK, -1, 0)]
+    host.receive(arrivals[0][1], arrivals[0][0])
+    seen, unanswered = 1, 0
+    while len(arrivals) + seen < n:
+        acks = []
+        for t, headers, length in emitted(host, seen):
+            seen += 1
+            unanswered += length > len(headers)
+            if unanswered == 2:
+                end = struct.unpack_from("!I", headers, 24)[0] + length - len(headers) - ISN - 1
+                acks.append(from_peer(t + RTT, FIRST_PORT, ACK, 0, end & 0xFFFFFFFF))
+                unanswered = 0
+        if not acks:
+            host.run(host.now + 50 * MS)
+        for ack in acks:
+            host.receive(ack[1], ack[0])
+        arrivals += acks
+    return finish(host, arrivals, n)
+
+
+def request_host(connections: int) -> tuple[Host, list[Packet]]:
+    """A client's host with all that will happen to it, and what arrives.
+
+    Each connection opens 50 us after the one before, sends a request of 300 bytes, reads an answer of 500 and closes
+    behind the peer.
+    """
+    host = new_host(connections)
+    arrivals, calls = [], []
+    for i in range(connections):
+        t, port = EPOCH + i * 50 * US, FIRST_PORT + i
+        arrivals += [from_peer(t + RTT, port, SYN | ACK, -1, 0),
+                     from_peer(t + 2 * RTT, port, ACK | PSH, 0, 300, 500),
+                     from_peer(t + 2 * RTT + US, port, ACK | FIN, 500, 300),
+                     from_peer(t + 4 * RTT, port, ACK, 501, 301)]
+        calls += [(t, i, "socket", 0), (t + US, i, "connect", ends(port)[0]), (t + 2 * US, i, "send", 300),
+                  (t + 3 * US, i, "recv", 500), (t + 3 * RTT, i, "close", 0)]
+    for t, i, op, argument in sorted(calls):
+        host.add_call(t, -1, i, i, OP[op], argument, s=PEER if op == "connect" else "")
+    arrivals.sort(key=lambda p: p[0])
+    load(host, arrivals)
+    return host, arrivals
+
+
+def requests(n: int) -> list[Packet]:
+    """n / 8 connections with a request and an answer each."""
+    host, arrivals = request_host(max(n // 8 + 1, 1))
+    host.run()
+    return finish(host, arrivals, n)
+
+
+def finish(host: Host, arrivals: list[Packet], n: int) -> list[Packet]:
+    """The first n packets of both directions, in order of time."""
+    packets = sorted([*arrivals, *emitted(host)], key=lambda p: p[0])[:n]
+    host.close()
+    return packets
+
+
+def write(packets: list[Packet], path: Path) -> Path:
+    """Writes a pcap with ns and without link layer; the payload is left out, as a snaplen would."""
+    with path.open("wb") as f:
+        f.write(struct.pack("=IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 65535, RAW_IP))
+        for t, headers, length in packets:
+            f.write(struct.pack("=IIII", t // S, t % S, len(headers), length) + headers)
+    return path
+
+
+KINDS: dict[str, Callable[[int], list[Packet]]] = {"download": download, "upload": upload, "requests": requests}
+
+
+def make(kind: str, n: int, folder: Path) -> Path:
+    """The capture of this kind with n packets in `folder`; kept, as the long ones take a while."""
+    path = folder / f"{kind}-{n}.pcap"
+    return path if path.exists() else write(KINDS[kind](n), path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.captures", description="Writes a capture for benchmarks.")
+    parser.add_argument("kind", choices=KINDS)
+    parser.add_argument("packets", type=int)
+    parser.add_argument("file", type=Path)
+    args = parser.parse_args()
+    write(KINDS[args.kind](args.packets), args.file)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""The benchmarks: what is prepared, what is timed, and per what the time is given."""
+
+import contextlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import captures
+from kpath import cli
+from kpath_c import benchmarks
+from kpath_c.host import Host
+
+SLOT = 0
+BULK = 40_000  # segments
+HOST_FILE = {"addr": [captures.LOCAL], "clock": {"mono_to_real_ns": captures.EPOCH - captures.UPTIME}}
+PACKETS = int(os.environ.get("KPATH_BENCH_PACKETS") or 1_000_000)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One timed run: `work` is what the clock sees; it returns how many `unit`s it has done."""
+
+    work: Callable[[], int]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A benchmark. `ready` prepares a run and cleans up behind it; goal: ns for each unit, None: not set."""
+
+    name: str
+    unit: str
+    ready: Callable[[], contextlib.AbstractContextManager[Run]]
+    goal: float | None = None
+
+
+def established(mss: int = captures.MSS, window: int = 14, **route: int) -> Host:
+    """A host with one connection in slot 0: open, timestamps on, a peer whose window is as large as it gets."""
+    host = captures.new_host(route={"initcwnd": 10, **route})
+    for name, value in (("wmem_max", 1 << 30), ("rmem_max", 1 << 30)):
+        host.sysctl(f"net.core.{name}", str(value))
+    host.sysctl("net.ipv4.tcp_wmem", f"4096 {1 << 29} {1 << 29}")
+    host.call(SLOT, "socket")
+    host.call(SLOT, "connect", captures.PORT, s=captures.PEER)
+    t, packet, _ = captures.from_peer(host.now + captures.RTT, captures.FIRST_PORT, captures.SYN | captures.ACK, -1, 0,
+                                      mss=mss, shift=window)
+    host.receive(packet, t)
+    t, packet, _ = captures.from_peer(t + captures.MS, captures.FIRST_PORT, captures.ACK, 0, 0, window=0xFFFF)
+    host.receive(packet, t)
+    return host
+
+
+@contextmanager
+def lookups(sockets: int) -> Iterator[Run]:
+    host = captures.new_host()
+    table = benchmarks.Established(host, sockets)
+    try:
+        yield Run(lambda: table.lookup(1_000_000))
+    finally:
+        table.close()
+        host.close()
+
+
+@contextmanager
+def small_data() -> Iterator[Run]:
+    """A peer with an MSS below 64 + 64 is acknowledged at every second segment of 64 bytes."""
+    host = established(mss=100)
+    benchmarks.receive_data(host, SLOT, 1000)  # the quick ACKs of a young connection are over
+
+    def work() -> int:
+        segments, acks = benchmarks.receive_data(host, SLOT, 500_000)
+        if not segments * 0.49 < acks < segments * 0.51:
+            raise AssertionError(f"{acks} ACKs for {segments} segments: expected one for every second")
+        return int(segments)
+    yield Run(work)
+    host.close()
+
+
+@contextmanager
+def pure_acks() -> Iterator[Run]:
+    host = established()
+    benchmarks.close_cwnd(host, SLOT, 1 << 20)
+    if (sent := benchmarks.write(host, SLOT, BULK)) != BULK:
+        raise AssertionError(f"{sent:,} segments sent, expected {BULK:,}")
+    yield Run(lambda: benchmarks.receive_acks(host, SLOT, 2))
+    host.close()
+
+
+@contextmanager
+def write_xmit() -> Iterator[Run]:
+    host = established()
+    benchmarks.close_cwnd(host, SLOT, 0)
+    benchmarks.write(host, SLOT, BULK)
+    yield Run(lambda: benchmarks.write_xmit(host, SLOT))
+    host.close()
+
+
+@contextmanager
+def sendmsg() -> Iterator[Run]:
+    host = established()
+    benchmarks.close_cwnd(host, SLOT, 1 << 20)
+    yield Run(lambda: benchmarks.write(host, SLOT, BULK))
+    host.close()
+
+
+@contextmanager
+def transmit_skb() -> Iterator[Run]:
+    host = established()
+    benchmarks.write(host, SLOT, 1)
+    yield Run(lambda: benchmarks.transmit_skb(host, SLOT, 500_000))
+    host.close()
+
+
+@contextmanager
+def connections(count: int = 5000) -> Iterator[Run]:
+    host, _ = captures.request_host(count)
+
+    def work() -> int:
+        host.run()
+        if (states := host.counters().get("TcpCurrEstab", 0)) != 0:
+            raise AssertionError(f"{states} connections are still open")
+        return count
+    yield Run(work)
+    host.close()
+
+
+@contextmanager
+def replay(kind: str) -> Iterator[Run]:
+    """`kpath replay FILE --host FILE -q --json`, without the start of the interpreter."""
+    folder = Path(os.environ.get("KPATH_BENCH_DIR") or tempfile.gettempdir())
+    path = captures.make(kind, PACKETS, folder)
+    host_file = path.with_suffix(".host.json")
+    host_file.write_text(json.dumps(HOST_FILE))
+
+    def work() -> int:
+        with contextlib.redirect_stdout(io.StringIO()):
+            status = cli.main(["replay", str(path), "--host", str(host_file), "-q", "--json"])
+        if status not in (0, 1):
+            raise AssertionError(f"exit status {status}")
+        return PACKETS
+    yield Run(work)
+
+
+CASES = [
+    *(Case(f"__inet_lookup_established, {n:,} sockets", "lookup", lambda n=n: lookups(n))  # type: ignore[misc]
+      for n in (10**2, 10**4, 10**6)),
+    Case("tcp_v4_rcv, 64 bytes in order, ACK every second", "segment", small_data, goal=250),
+    Case("tcp_v4_rcv, pure ACKs for two segments each", "ACK", pure_acks),
+    Case("tcp_write_xmit, bulk", "segment", write_xmit),
+    Case("tcp_sendmsg and all below, bulk", "segment", sendmsg),
+    Case("tcp_transmit_skb", "segment", transmit_skb),
+    Case("handshake to close", "connection", connections),
+    Case(f"replay: download, 1 flow, {PACKETS:,} packets", "packet", lambda: replay("download"), goal=3333),
+    Case(f"replay: upload, 1 flow, {PACKETS:,} packets", "packet", lambda: replay("upload"), goal=3333),
+    Case(f"replay: requests, {PACKETS // 6:,} flows, {PACKETS:,} packets", "packet", lambda: replay("requests")),
+]

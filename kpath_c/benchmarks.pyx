@@ -1,0 +1,260 @@
+"""Loops over single hot functions of the port, so that bench/ can measure them without any Python in between.
+
+Each loop takes a `Host` whose connection stands (bench/cases.py makes it), plays the peer as cheaply as it can, and
+returns how many segments the function under test has handled. What the host sends is counted, not kept.
+"""
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+from kpath_c.headers.tcp cimport *
+from kpath_c.inet_hashtables cimport __inet_lookup_established, inet_ehash_insert
+from kpath_c.sched cimport engine
+from kpath_c.shim.netdevice cimport netdev_rx_skb
+from kpath_c.shim.timer cimport advance
+from kpath_c.tcp cimport tcp_recvmsg, tcp_sendmsg
+from kpath_c.tcp_ipv4 cimport tcp_v4_early_demux, tcp_v4_rcv
+from kpath_c.tcp_output cimport tcp_current_mss, tcp_transmit_skb, tcp_write_xmit
+
+cdef enum:
+    HEADERS = 52                # IP, TCP, timestamps
+    SMALL = 64                  # payload of the data segments
+    READ_EVERY = 16             # segments that one recv() takes
+    STEP_NS = 1000              # virtual time from one segment to the next
+    WRITE = 1 << 16
+
+
+cdef s64 sent = 0               # segments that left a host
+
+
+cdef void count_xmit(void *ctx, sk_buff *skb, u8 *hdr, u32 hdr_len, u32 payload_len, u32 seq) noexcept nogil:
+    global sent
+    sent += 1
+
+
+cdef engine *engine_of(host):
+    return <engine *><size_t>host.engine_address
+
+
+cdef sock *sock_of(host, int slot) except NULL:
+    cdef engine *e = engine_of(host)
+    if not 0 <= slot < e.n_slots or e.slots[slot] == NULL or e.slots[slot].sk == NULL:
+        raise ValueError(f"no socket {slot}")
+    if e.slots[slot].sk.sk_rx_dst == NULL:
+        raise ValueError(f"socket {slot}: has received nothing")
+    if e.slots[slot].sk.sk_state != TCP_ESTABLISHED:
+        raise ValueError(f"socket {slot}: not established")
+    e.n.hooks.xmit = count_xmit
+    return e.slots[slot].sk
+
+
+# ------------------------------------------------------------------------------------------- the peer
+
+cdef u32 peer_packet(sock *sk, u8 *p, u32 payload) noexcept nogil:
+    """Headers of a segment from the peer; seq, ack and timestamps come in next_packet(). Its length."""
+    cdef iphdr *ip = <iphdr *>p
+    cdef tcphdr *th = <tcphdr *>(p + sizeof(iphdr))
+    memset(p, 0, HEADERS + SMALL)
+    ip.version_ihl = 0x45
+    ip.tot_len = htons(<u16>(HEADERS + payload))
+    ip.ttl = 64
+    ip.protocol = IPPROTO_TCP
+    ip.saddr = sk.sk_daddr
+    ip.daddr = sk.sk_rcv_saddr
+    th.source = sk.sk_dport
+    th.dest = htons(sk.sk_num)
+    th.doff_res = ((HEADERS - sizeof(iphdr)) // 4) << 4
+    th.flags = TCPHDR_ACK
+    th.window = htons(0xFFFF)
+    p[sizeof(iphdr) + sizeof(tcphdr)] = 1
+    p[sizeof(iphdr) + sizeof(tcphdr) + 1] = 1
+    p[sizeof(iphdr) + sizeof(tcphdr) + 2] = 8
+    p[sizeof(iphdr) + sizeof(tcphdr) + 3] = 10
+    return HEADERS + payload
+
+
+cdef inline sk_buff *next_packet(net *n, sock *sk, u8 *p, u32 length, u32 ack) noexcept nogil:
+    """The next in-order segment, as ip_local_deliver() hands it on: the socket is known (early demux), the checksum verified."""
+    cdef tcp_sock *tp = tcp_sk(sk)
+    cdef tcphdr *th = <tcphdr *>(p + sizeof(iphdr))
+    cdef u32 *stamps = <u32 *>(p + sizeof(iphdr) + sizeof(tcphdr) + 4)
+    cdef sk_buff *skb
+    th.seq = htonl(tp.rcv_nxt)
+    th.ack_seq = htonl(ack)
+    stamps[0] = htonl(<u32>(n.e.mono_ns // 1000000))
+    stamps[1] = stamps[0]
+    skb = netdev_rx_skb(&n.dev, p, length, length)
+    if skb == NULL:
+        return NULL
+    skb.ip_summed = CHECKSUM_UNNECESSARY
+    skb_reset_network_header(skb)
+    skb.transport_header = skb.network_header + sizeof(iphdr)
+    memset(IPCB(skb), 0, sizeof(inet_skb_parm))
+    IPCB(skb).iif = skb.skb_iif
+    tcp_v4_early_demux(skb)
+    __skb_pull(skb, sizeof(iphdr))
+    return skb
+
+
+# ------------------------------------------------------------------------------------------- receiving
+
+def receive_data(host, int slot, s64 count):
+    """tcp_v4_rcv() with `count` in-order segments of 64 bytes; (segments, ACKs sent)."""
+    cdef sock *sk = sock_of(host, slot)
+    cdef net *n = sk.sk_net
+    cdef u8 packet[HEADERS + SMALL]
+    cdef u32 length = peer_packet(sk, packet, SMALL)
+    cdef s64 before = sent
+    cdef msghdr msg
+    cdef sk_buff *skb
+    cdef s64 i
+    with nogil:
+        for i in range(count):
+            advance(n, n.e.mono_ns + STEP_NS)
+            skb = next_packet(n, sk, packet, length, tcp_sk(sk).snd_nxt)
+            if skb == NULL:
+                break
+            n.in_softirq = 1
+            tcp_v4_rcv(skb)
+            n.in_softirq = 0
+            if i % READ_EVERY == READ_EVERY - 1:
+                memset(&msg, 0, sizeof(msg))
+                msg.count = READ_EVERY * SMALL
+                tcp_recvmsg(sk, &msg, READ_EVERY * SMALL, MSG_DONTWAIT)
+    return count, sent - before
+
+
+def write(host, int slot, s64 segments):
+    """Queues and sends `segments` full segments, as far as the windows let it; how many left the host."""
+    cdef sock *sk = sock_of(host, slot)
+    cdef s64 left = segments * tcp_current_mss(sk)
+    cdef s64 before = sent
+    cdef page_frag frag
+    cdef msghdr msg
+    cdef int ret = 1
+    memset(&frag, 0, sizeof(frag))
+    with nogil:
+        while left > 0 and ret > 0:
+            memset(&msg, 0, sizeof(msg))
+            msg.task_frag = &frag
+            msg.count = <size_t>min_s64(left, WRITE)
+            msg.msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL
+            ret = tcp_sendmsg(sk, &msg, msg.count)
+            left -= ret
+    return sent - before
+
+
+def receive_acks(host, int slot, int segments_each):
+    """tcp_v4_rcv() with pure ACKs for what is in flight, one for every `segments_each` segments; how many."""
+    cdef sock *sk = sock_of(host, slot)
+    cdef net *n = sk.sk_net
+    cdef tcp_sock *tp = tcp_sk(sk)
+    cdef u32 step = tcp_current_mss(sk) * <u32>segments_each
+    cdef u8 packet[HEADERS + SMALL]
+    cdef u32 length = peer_packet(sk, packet, 0)
+    cdef sk_buff *skb
+    cdef s64 count = 0
+    with nogil:
+        while tp.snd_una != tp.snd_nxt:
+            advance(n, n.e.mono_ns + STEP_NS)
+            skb = next_packet(n, sk, packet, length, tp.snd_una + min_u32(step, tp.snd_nxt - tp.snd_una))
+            if skb == NULL:
+                break
+            n.in_softirq = 1
+            tcp_v4_rcv(skb)
+            n.in_softirq = 0
+            count += 1
+    return count
+
+
+# ------------------------------------------------------------------------------------------- sending
+
+def close_cwnd(host, int slot, u32 cwnd):
+    """Sets the congestion window: 0 lets write() queue and send nothing."""
+    tcp_sk(sock_of(host, slot)).snd_cwnd = cwnd
+
+
+def write_xmit(host, int slot):
+    """tcp_write_xmit() over all that is queued, the window open; how many segments left the host."""
+    cdef sock *sk = sock_of(host, slot)
+    cdef unsigned int mss = tcp_current_mss(sk)
+    cdef s64 before = sent
+    tcp_sk(sk).snd_cwnd = 1 << 20
+    with nogil:
+        tcp_write_xmit(sk, mss, TCP_NAGLE_OFF, 0, 0)
+    return sent - before
+
+
+def transmit_skb(host, int slot, s64 count):
+    """tcp_transmit_skb() of the first segment in flight, `count` times; how many left the host."""
+    cdef sock *sk = sock_of(host, slot)
+    cdef sk_buff *skb = tcp_rtx_queue_head(sk)
+    cdef s64 before = sent
+    cdef s64 i
+    if skb == NULL:
+        raise ValueError("nothing is in flight")
+    with nogil:
+        for i in range(count):
+            tcp_transmit_skb(sk, skb, 1, 0)
+    return sent - before
+
+
+# ------------------------------------------------------------------------------------------- looking up
+
+cdef class Established:
+    """`n` sockets in the established table of a host, with addresses 172.16.0.0 and up; close() before the host's."""
+    cdef object host
+    cdef net *net_
+    cdef tcp_sock *socks
+    cdef s64 n
+
+    def __cinit__(self, host, s64 n):
+        cdef s64 i
+        cdef sock *sk
+        self.host = host
+        self.net_ = engine_of(host).n
+        self.n = n
+        self.socks = <tcp_sock *>calloc(<size_t>n, sizeof(tcp_sock))
+        if self.socks == NULL:
+            raise MemoryError()
+        for i in range(n):
+            sk = <sock *>&self.socks[i]
+            sk.sk_net = self.net_
+            sk.sk_family = AF_INET
+            sk.sk_state = TCP_ESTABLISHED
+            sk.sk_refcnt = 1
+            sk.sk_daddr = self.peer(i)
+            sk.sk_dport = self.peer_port(i)
+            sk.sk_rcv_saddr = htonl(0x0A000001)
+            sk.sk_num = 443
+            inet_ehash_insert(sk, NULL, NULL)
+
+    cdef inline __be32 peer(self, s64 i) noexcept nogil:
+        return htonl(<u32>0xAC100000U + <u32>(i >> 4))
+
+    cdef inline __be16 peer_port(self, s64 i) noexcept nogil:
+        return htons(<u16>(32768 + (i & 15) * 97))
+
+    def lookup(self, s64 count):
+        """__inet_lookup_established() of `count` of them in a random order; how many were found."""
+        cdef u64 x = 0x9E3779B97F4A7C15ULL
+        cdef s64 found = 0
+        cdef s64 i, k
+        cdef sock *sk
+        with nogil:
+            for i in range(count):
+                x = x * 6364136223846793005ULL + 1442695040888963407ULL
+                k = <s64>(((x >> 32) * <u64>self.n) >> 32)
+                sk = __inet_lookup_established(self.net_, self.peer(k), self.peer_port(k), htonl(0x0A000001), 443, 2, 0)
+                if sk == <sock *>&self.socks[k]:
+                    found += 1
+                    sk.sk_refcnt -= 1
+        return found
+
+    def close(self):
+        """Takes them out of the table and gives the memory back."""
+        cdef s64 i
+        for i in range(self.n):
+            sk_nulls_del_node_init_rcu(<sock *>&self.socks[i])
+        free(self.socks)
+        self.socks = NULL
+        self.n = 0
