@@ -228,7 +228,7 @@ cdef u32 ip_idents_reserve(net *n, u32 hash_, int segs) noexcept nogil:
     cdef u32 delta = 0
     cdef u32 old
     cdef u32 *p_tstamp
-    cdef u32 i
+    cdef int i
     if n.ipv4.ip_idents == NULL:
         n.ipv4.ip_idents = <u32 *>calloc(2 * IP_IDENTS_SIZE, sizeof(u32))
         if n.ipv4.ip_idents == NULL:

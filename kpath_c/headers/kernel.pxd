@@ -1169,6 +1169,7 @@ cdef inline void trace_net_event(net *n, int event, sk_buff *skb, s64 arg) noexc
 cdef inline void trace_tcp_probe(sock *sk, sk_buff *skb) noexcept nogil:
     if sk.sk_net.hooks.tcp_probe != NULL:
         sk.sk_net.hooks.tcp_probe(sk.sk_net.hooks.ctx, sk, skb)
+    trace_event(sk, EV_TCP_PROBE, skb, 0)
 
 cdef inline void trace_inet_sock_set_state(sock *sk, int oldstate, int newstate) noexcept nogil:
     if sk.sk_net.hooks.state != NULL:
