@@ -12,7 +12,7 @@ import socket as _socket
 
 from kpath_c.headers.tcp cimport *
 from kpath_c.net_namespace cimport cleanup_net, setup_net
-from kpath_c.route cimport fib_add_entry, fib_add_local_addr
+from kpath_c.route cimport fib_add_entry, fib_add_local_addr, rt_cache_flush
 from kpath_c.sched cimport *
 from kpath_c.sockstate cimport sock_dict, tcp_info_dict
 from kpath_c.sysctl_net_ipv4 cimport sysctl_set
@@ -20,6 +20,7 @@ from kpath_c.tcp cimport tcp_get_info
 from kpath_c.shim.netdevice cimport netdev_setup
 from kpath_c.shim.timer cimport timers_init
 from kpath_c.tcp_cong cimport tcp_ca_get_key_by_name
+from kpath_c.tcp_metrics cimport tcp_metrics_flush_all
 from kpath_c.snmp_names import ICMP, IP, NET, TCP
 from kpath_c.dropreason_names import DROP_REASONS
 
@@ -416,7 +417,61 @@ cdef class Host:
             engine_run(&self.e, <s64>self.n.e.mono_ns + self.n.e.mono_to_real_ns)
         return self.e.calls[i].ret, self.e.calls[i].err, self.e.calls[i].state == CALL_DONE
 
+    def run_to(self, s64 until, s64 emitted=-1, s64 call=-1):
+        """As run(), but stops at the moment at which `emitted` segments have left or the call of this index is over."""
+        self.start_clock(until)
+        with nogil:
+            engine_run_to(&self.e, until, emitted if emitted >= 0 else 0x7FFFFFFFFFFFFFFF, call)
+        if self.e.oom:
+            raise MemoryError()
+
+    def vnet_header(self, s64 gso_size):
+        """What arrives comes from a TUN device with a vnet header that gives this segment size (0: none)."""
+        self.e.rx_gso = gso_size
+
     # ------------------------------------------------------------------------------------ results
+
+    def want_wakes(self, bint on):
+        """Whether wake-ups of sockets are kept (off at first); see wakes()."""
+        self.e.want_wakes = on
+
+    def wakes(self):
+        """(slot, poll key) of each wake-up since the last look."""
+        cdef s64 i
+        out = [(self.e.wakes[i].slot, self.e.wakes[i].mask) for i in range(self.e.n_wakes)]
+        self.e.n_wakes = 0
+        return out
+
+    def calls_made(self):
+        return self.e.n_calls
+
+    def call_result(self, s64 i):
+        """(return value or -1, errno, ns when it was over or -1, whether it is over, value that came back) of call i.
+
+        The value: getsockopt's, poll's revents, ioctl's.
+        """
+        if not 0 <= i < self.e.n_calls:
+            raise IndexError(i)
+        return (self.e.calls[i].ret, self.e.calls[i].err, self.e.calls[i].t_done, self.e.calls[i].state == CALL_DONE,
+                self.e.calls[i].a2)
+
+    def flush_tcp_metrics(self):
+        """`ip tcp_metrics flush all`."""
+        tcp_metrics_flush_all(self.n)
+
+    def device(self, *, mtu=None, tso=None, gso=None):
+        """Changes the device while it runs (`ip link set mtu`, `ethtool -K`)."""
+        cdef u64 bits = <u64>(NETIF_F_TSO | NETIF_F_TSO_ECN)
+        if mtu is not None:
+            if not 68 <= mtu <= 65535:
+                raise ValueError(f"device mtu {mtu!r}: expected 68 to 65535")
+            self.n.dev.mtu = mtu
+            rt_cache_flush(self.n)
+        if tso is not None:
+            self.n.dev.features = self.n.dev.features | bits if tso else self.n.dev.features & ~bits
+        if gso is not None:
+            bits = <u64>NETIF_F_GSO
+            self.n.dev.features = self.n.dev.features | bits if gso else self.n.dev.features & ~bits
 
     def emitted_count(self):
         return self.e.n_em

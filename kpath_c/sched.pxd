@@ -124,6 +124,11 @@ cdef struct pin_bucket:
     pin_node *first
     pin_node *last
 
+# A wake-up of the socket in a slot, with its poll key.
+cdef struct wake_rec:
+    int slot
+    u32 mask
+
 cdef struct engine:
     net *n
     s64 now                     # ns of the capture's clock, of the event that is being handled
@@ -191,6 +196,12 @@ cdef struct engine:
     s64 n_infos
     pin_bucket *pins            # by 4-tuple
     pin_bucket *pinned_ports    # by peer: active opens whose port is not taken yet
+    # wake-ups of sockets, in order, for who emulates epoll; kept only if asked for
+    wake_rec *wakes
+    s64 n_wakes
+    s64 max_wakes
+    u8 want_wakes
+    s64 rx_gso                  # segment size of what arrives, as a vnet header gives it (0: not GSO); -1: by the MTU
     u32 not_ported_bits
     const char *not_ported[32]
     int n_not_ported
@@ -203,5 +214,6 @@ cdef int engine_plan_reads(engine *e, int slot, s64 *at, s64 n) noexcept nogil
 cdef int engine_add_pin(engine *e, const pin_entry *pin) noexcept nogil
 cdef int engine_slot(engine *e, int slot) noexcept nogil
 cdef void engine_run(engine *e, s64 until) noexcept nogil
+cdef void engine_run_to(engine *e, s64 until, s64 n_em, s64 call) noexcept nogil
 cdef void engine_receive(engine *e, u8 *ip, u32 caplen, u32 origlen, s64 index, s64 t) noexcept nogil
 cdef void engine_close_all(engine *e) noexcept nogil

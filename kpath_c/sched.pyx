@@ -443,6 +443,10 @@ cdef void on_wake(void *ctx, sock *sk, u32 mask) noexcept nogil:
     if s == NULL:
         return
     s.wake_mask |= mask
+    if e.want_wakes and not grow(<void **>&e.wakes, &e.max_wakes, e.n_wakes + 1, sizeof(wake_rec)):
+        e.wakes[e.n_wakes].slot = s.slot
+        e.wakes[e.n_wakes].mask = mask
+        e.n_wakes += 1
     t = <task *>s.waiters
     while t != NULL:
         # All sleep in one wait queue; only poll() looks at what the wake-up is for.
@@ -954,12 +958,27 @@ cdef void clock_to(engine *e, s64 t) noexcept nogil:
         advance_late(e.n, <u64>mono, e.tick_latency, e.hrtimer_latency)
 
 
+cdef void vnet_hdr_gso(sk_buff *skb, u32 gso_size) noexcept nogil:
+    """__virtio_net_hdr_to_skb() without a checksum offset: what fits one segment is no GSO packet."""
+    cdef iphdr *ip = <iphdr *>skb.data
+    cdef u32 headers = (<u32>ip.version_ihl & 15) * 4 + <u32>sizeof(tcphdr)
+    skb.ip_summed = CHECKSUM_NONE
+    skb.shinfo.gso_size = 0
+    skb.shinfo.gso_type = 0
+    skb.shinfo.gso_segs = 0
+    if gso_size and ip.protocol == IPPROTO_TCP and skb.len > headers and skb.len - headers > gso_size:
+        skb.shinfo.gso_size = <u16>gso_size
+        skb.shinfo.gso_type = SKB_GSO_TCPV4
+
+
 cdef void netif_receive_skb(engine *e, u8 *ip, u32 caplen, u32 origlen, s64 index) noexcept nogil:
     """The driver's part: an skb for the packet, handed to IP."""
     cdef sk_buff *skb = netdev_rx_skb(&e.n.dev, ip, caplen, origlen)
     if skb == NULL:
         return
     skb.packet_index = index
+    if e.rx_gso >= 0:
+        vnet_hdr_gso(skb, <u32>e.rx_gso)
     e.n.in_softirq = 1
     ip_rcv(skb, &e.n.dev)
     e.n.in_softirq = 0
@@ -1037,6 +1056,11 @@ cdef bint postpone(engine *e, task *w) noexcept nogil:
 
 cdef void engine_run(engine *e, s64 until) noexcept nogil:
     """Handles every arrival, call, wake-up and timer up to `until` (capture's clock), in order."""
+    engine_run_to(e, until, NEVER, -1)
+
+
+cdef void engine_run_to(engine *e, s64 until, s64 n_em, s64 call) noexcept nogil:
+    """The same, but stops where it stands once `n_em` segments have been emitted, or `call` is over."""
     cdef s64 ta
     cdef s64 tc
     cdef s64 tw
@@ -1046,6 +1070,8 @@ cdef void engine_run(engine *e, s64 until) noexcept nogil:
     cdef u64 due
     cdef task *w
     while not e.oom:
+        if e.n_em >= n_em or (call >= 0 and e.calls[call].state == CALL_DONE):
+            return
         ta = e.arr_t[e.arr_i] if e.arr_i < e.n_arr else NEVER
         tc = e.calls[e.call_i].t0 if e.call_i < e.n_calls else NEVER
         w = runq_first(e) if e.n_runq else NULL
@@ -1169,6 +1195,7 @@ cdef int engine_init(engine *e, net *n) noexcept nogil:
     e.tick_latency = 25000
     e.hrtimer_latency = 16000
     e.want_probes = 1
+    e.rx_gso = -1
     n.hooks.ctx = e
     n.hooks.xmit = on_xmit
     n.hooks.tcp_probe = on_tcp_probe
@@ -1226,6 +1253,7 @@ cdef void engine_free(engine *e) noexcept nogil:
     for j in range(e.n_infos):
         free(e.infos[j])
     free(e.infos)
+    free(e.wakes)
     free(e.tasks)
     free(e.runq)
     free(e.slots)

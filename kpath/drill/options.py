@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Options of a script and of the command line: packetdrill's own names, as far as they mean something here."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+
+from .script import ScriptError
+
+#: options that have no meaning here but are no reason to refuse a script
+IGNORED = {
+    "code_command", "code_format", "code_sockopt", "init_scripts", "speed", "netmask_ip", "gateway_ip", "send_omit_free",
+    "strict_segments", "debug", "dry_run", "is_anyip",
+}  # fmt: skip
+REFUSED = {"wire_client", "wire_server", "wire_server_ip", "wire_server_at", "wire_server_port", "so_filename", "so_flags",
+           "wire_client_dev", "wire_server_dev", "psp_udp_port"}  # fmt: skip
+
+
+@dataclass(slots=True)
+class Config:
+    """What a run is made with."""
+
+    local_ip: str = "192.168.0.1"
+    remote_ip: str = "192.0.2.1"
+    bind_port: int = 8080
+    connect_port: int = 8080
+    mss: int = 0
+    mtu: int = 1500
+    tolerance_usecs: int = 4000
+    tolerance_percent: float = 12.5
+    ts_tick_usecs: int = 0
+    ts_ecr_scaled: bool = False
+    non_fatal: set[str] = field(default_factory=set)
+    verbose: bool = False
+    defines: dict[str, str] = field(default_factory=dict)
+
+    def apply(self, name: str, value: str | None, where: str) -> None:
+        """One `--name[=value]`."""
+        try:
+            self._apply(name, value)
+        except ValueError as e:
+            raise ScriptError(f"{where}: --{name}{'=' + value if value is not None else ''}: {e}") from None
+
+    def _apply(self, name: str, value: str | None) -> None:
+        if name in IGNORED:
+            return
+        if name in REFUSED:
+            raise ValueError("not modelled")
+        if name == "verbose":
+            self.verbose = True
+            return
+        if name == "tcp_ts_ecr_scaled":
+            self.ts_ecr_scaled = True
+            return
+        if value is None:
+            raise ValueError("needs a value" if name in VALUES else "no such option")
+        if name in ("bind_port", "connect_port"):
+            setattr(self, name, ranged(value, 1, 65535))
+        elif name in ("local_ip", "remote_ip"):
+            address = ipaddress.ip_interface(value)
+            if address.version != 4:
+                raise ValueError("IPv6 is not modelled")
+            setattr(self, name, str(address.ip))
+        elif name == "ip_version":
+            if value != "ipv4":
+                raise ValueError("only ipv4 is modelled")
+        elif name == "mss":
+            self.mss = ranged(value, 1, 65535)
+        elif name == "mtu":
+            self.mtu = ranged(value, 68, 65535)
+        elif name == "tolerance_usecs":
+            self.tolerance_usecs = ranged(value, 0, 1 << 40)
+        elif name == "tolerance_percent":
+            self.tolerance_percent = float(value)
+        elif name == "tcp_ts_tick_usecs":
+            self.ts_tick_usecs = ranged(value, 0, 1000000)
+        elif name == "non_fatal":
+            self.non_fatal |= set(value.replace(",", " ").split())
+        elif name == "define":
+            symbol, equals, meaning = value.partition("=")
+            if not symbol or not equals:
+                raise ValueError("expected NAME=VALUE")
+            self.defines[symbol] = meaning
+        else:
+            raise ValueError("no such option")
+
+
+VALUES = {"bind_port", "connect_port", "local_ip", "remote_ip", "ip_version", "mss", "mtu", "tolerance_usecs",
+          "tolerance_percent", "tcp_ts_tick_usecs", "non_fatal", "define"}  # fmt: skip
+
+
+def ranged(text: str, low: int, high: int) -> int:
+    """A whole number within limits."""
+    try:
+        value = int(text, 0)
+    except ValueError:
+        raise ValueError("expected a number") from None
+    if not low <= value <= high:
+        raise ValueError(f"expected {low} to {high}")
+    return value
