@@ -195,7 +195,7 @@ class Conversation:
         return len(self.host.calls()) - 1
 
     def result(self, call: int) -> tuple[int, int, float] | None:
-        """What came of a call that slept: (return value or -1, errno, ms at which it was over); None: it sleeps still."""
+        """What came of a call that slept: (return value or -1, errno, ms at which it was over); None: it sleeps yet."""
         ret, err, t, over = self.host.calls()[call]
         return (ret, err, (t - EPOCH) / MS) if over else None
 
@@ -220,7 +220,8 @@ class Conversation:
         if "ts" in options:
             self.ts_echo = options["ts"][0]  # type: ignore[index]
         if "blocks" in options:
-            options["blocks"] = [(relative(a, PEER_ISN), relative(b, PEER_ISN)) for a, b in options["blocks"]]  # type: ignore
+            blocks: list[tuple[int, int]] = options["blocks"]  # type: ignore[assignment]
+            options["blocks"] = [(relative(a, PEER_ISN), relative(b, PEER_ISN)) for a, b in blocks]
         flags = "".join(f for f, bit in FLAGS.items() if bits & bit)
         s = Segment(flags, relative(seq, LOCAL_ISN), relative(ack, PEER_ISN) if bits & 16 else 0, length, window,
                     options, (t - EPOCH) / MS, header[1] & 3, urgent)

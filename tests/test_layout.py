@@ -16,7 +16,7 @@ KERNEL_SIDE = Path(__file__).parent.parent / "kpath_c"
 CACHE_LINE = 64
 #: rooms from the ground up; each may know itself and those before it
 ROOMS = ("headers", "shim", "ported", "host", "kpath")
-HOST_FILES = {"host", "sched", "sockstate", "testing"}
+HOST_FILES = {"host", "sched", "sockstate", "testing", "benchmarks"}
 #: the device makes and frees packets, which are ported code (net/core/skbuff.c)
 ALLOWED = {("shim/netdevice.pyx", "kpath_c.skbuff")}
 
@@ -29,7 +29,7 @@ def test_sock_common_lies_alike(field):
 
 
 def test_the_key_of_a_lookup_is_one_cache_line():
-    """Addresses, hash, ports, family, state, device and net: what INET_MATCH() compares (sock.h: skc_portpair and up)."""
+    """Addresses, hash, ports, family, state and net: what inet_match() compares (sock.h: skc_portpair and up)."""
     offsets = testing.common_offsets()
     key = ("skc_daddr", "skc_rcv_saddr", "skc_hash", "skc_dport", "skc_num", "skc_family", "skc_state", "skc_net")
     assert max(offsets[f][0] for f in key) < CACHE_LINE
@@ -106,7 +106,7 @@ def test_arrows_go_one_way():
 
 def test_the_driver_meets_the_kernel_side_at_host_only():
     driver = KERNEL_SIDE.parent / "kpath"
-    met = {m for p in driver.iterdir() if p.suffix in (".py", ".pyx", ".pxd") for m in cimports(p)
+    met = {m for p in driver.rglob("*") if p.suffix in (".py", ".pyx", ".pxd") for m in cimports(p)
            if m.startswith("kpath_c")}
     assert met <= {"kpath_c.host"}
 
