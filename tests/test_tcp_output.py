@@ -4,7 +4,8 @@
 import errno
 import socket
 
-from conversation import LOCAL_ISN, MSS, SLOT, established, icmp_frag_needed
+from conversation import LOCAL_ISN, MSS, SLOT, established
+from packets import icmp_frag_needed
 from wheel import fires
 
 NODELAY, CORK = 1, 3  # TCP_NODELAY, TCP_CORK
