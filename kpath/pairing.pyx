@@ -68,7 +68,7 @@ cdef inline uint32_t differing(const Seg *a, const Seg *b, int64_t tolerance) no
 
 cdef inline int origin(const int32_t *above, Py_ssize_t k, Py_ssize_t d, Py_ssize_t n, Py_ssize_t m,
                        Py_ssize_t *x) noexcept nogil:
-    """How row d reaches diagonal k: 1 a captured segment is missing, 2 an emitted one is extra, 0 not at all; x there."""
+    """How row d reaches diagonal k: 1 a captured segment is missing, 2 an emitted one is extra, 0 not; x there."""
     cdef Py_ssize_t extra = above[k + 1] if k + 1 <= d - 1 else -1
     cdef Py_ssize_t missing = above[k - 1] + 1 if k - 1 >= -(d - 1) and above[k - 1] >= 0 else -1
     if extra >= 0 and extra - k > m:

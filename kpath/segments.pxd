@@ -94,5 +94,6 @@ cdef class Table:
     cdef int64_t *ranges(self, int64_t **order, int sides) except NULL
 
 cdef bint decode_options(Seg *s, const uint8_t *p, Py_ssize_t n) noexcept nogil
-cdef void tcp_checksum(uint8_t *ip, Py_ssize_t iphl, Py_ssize_t n, const uint8_t *data, Py_ssize_t datalen) noexcept nogil
+cdef void tcp_checksum(uint8_t *ip, Py_ssize_t iphl, Py_ssize_t n, const uint8_t *data,
+                       Py_ssize_t datalen) noexcept nogil
 cdef void ip_checksum(uint8_t *ip, Py_ssize_t iphl) noexcept nogil

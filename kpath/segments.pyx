@@ -251,7 +251,7 @@ cdef class Table:
             c = self.open(s, at, -1)
             fresh = True
         p = &self.conn[c]
-        # until a SYN has got an answer of its own, what is sent belongs to the connection before (adopt() cannot know better)
+        # until a SYN has got an answer of its own, what is sent belongs to the connection before (adopt() is blind)
         if ours and not s.flags & SYN:
             while p.syn_out < 0 and p.earlier >= 0:
                 c = p.earlier
@@ -485,7 +485,7 @@ cdef class Table:
                 "row": s.row, "conn": s.conn, "off": s.off, "hlen": s.hlen, "side": s.side, "bad": bool(s.bad)}
 
     def addresses(self):
-        """{(source, destination): [segments, SYNs, SYN-ACKs, least TTL, greatest TTL, longer than any MTU, partial checksums]}.
+        """{(source, destination): [segments, SYNs, SYN-ACKs, least and greatest TTL, beyond any MTU, partial sums]}.
 
         Addresses as text. Made for the search of the local side: one entry a direction.
         """
@@ -560,7 +560,7 @@ cdef class Table:
         return None
 
     def turnaround(self, uint32_t a, uint32_t b):
-        """The least times (ns) in which a answered b, and b answered a; None where one never did. Host-order addresses."""
+        """The least times (ns) in which a answered b, and b answered a; None: never. Host-order addresses."""
         cdef Py_ssize_t i
         cdef int64_t least[2]
         cdef int64_t d
@@ -653,7 +653,8 @@ cdef bint is_partial(const Seg *s, const uint8_t *buf) noexcept nogil:
     return be16(ip + s.iphl + 16) == fold(sum)
 
 
-cdef void tcp_checksum(uint8_t *ip, Py_ssize_t iphl, Py_ssize_t n, const uint8_t *data, Py_ssize_t datalen) noexcept nogil:
+cdef void tcp_checksum(uint8_t *ip, Py_ssize_t iphl, Py_ssize_t n, const uint8_t *data,
+                       Py_ssize_t datalen) noexcept nogil:
     """Fills in the TCP checksum of a packet of n bytes from the TCP header on; `data` follows its n bytes, if given."""
     cdef uint64_t sum = sum16(ip + 12, 8, 6 + <uint64_t>(n + datalen))
     cdef uint16_t folded

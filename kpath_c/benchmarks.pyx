@@ -73,7 +73,7 @@ cdef u32 peer_packet(sock *sk, u8 *p, u32 payload) noexcept nogil:
 
 
 cdef inline sk_buff *next_packet(net *n, sock *sk, u8 *p, u32 length, u32 ack) noexcept nogil:
-    """The next in-order segment, as ip_local_deliver() hands it on: the socket is known (early demux), the checksum verified."""
+    """The next in-order segment, as ip_local_deliver() hands it on: socket known (early demux), checksum verified."""
     cdef tcp_sock *tp = tcp_sk(sk)
     cdef tcphdr *th = <tcphdr *>(p + sizeof(iphdr))
     cdef u32 *stamps = <u32 *>(p + sizeof(iphdr) + sizeof(tcphdr) + 4)

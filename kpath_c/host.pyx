@@ -196,7 +196,7 @@ cdef class Host:
     # ------------------------------------------------------------------------------------ settings
 
     def sysctl(self, str name, str value):
-        """Sets one sysctl by its full name. KeyError: 6.18 has none of that name. ValueError: it would refuse the value."""
+        """Sets one sysctl by its full name. KeyError: 6.18 has none of that name. ValueError: it refuses the value."""
         cdef bytes bn = name.encode()
         cdef bytes bv = value.encode()
         cdef int err = sysctl_set(self.n, bn, bv)
@@ -265,7 +265,7 @@ cdef class Host:
     def pin(self, str laddr, int lport, str raddr, int rport, isn, tsoff, bint passive):
         """Numbers of the next connection with this 4-tuple that are not determined by input.
 
-        isn: first sequence number; tsoff: TSval minus CLOCK_MONOTONIC in ms (None: by the host's secrets), both mod 2^32.
+        isn: first sequence number; tsoff: TSval minus CLOCK_MONOTONIC in ms (None: by the host's secrets); mod 2^32.
         """
         cdef pin_entry p
         memset(&p, 0, sizeof(p))
@@ -409,7 +409,7 @@ cdef class Host:
         return index
 
     def call(self, int slot, op, s64 a0=0, s64 a1=0, s64 a2=0, s64 a3=0, str s="", int thread=0):
-        """Makes a socket call now. (return value or -1, errno or 0, whether it is over); see calls() for what sleeps."""
+        """Makes a socket call now. (return value or -1, errno or 0, whether it is over); calls() tells of sleepers."""
         cdef s64 i
         self.start_clock(self.now if self.n.e.mono_ns else 1000000000000000000)
         i = self.add_call(self.now, -1, thread, slot, OPS[op] if isinstance(op, str) else op, a0, a1, a2, a3, s)
@@ -477,7 +477,7 @@ cdef class Host:
         return self.e.n_em
 
     def emitted(self, s64 i):
-        """(ns, connection index or -1, payload bytes, their offset in the stream or -1, IP and TCP headers) of segment i."""
+        """(ns, connection index or -1, payload bytes, their stream offset or -1, IP and TCP headers) of segment i."""
         if not 0 <= i < self.e.n_em:
             raise IndexError(i)
         return (self.e.em_t[i], self.e.em_conn[i], self.e.em_plen[i], self.e.em_soff[i],
@@ -493,7 +493,7 @@ cdef class Host:
         return memoryview(c)
 
     def emitted_buffers(self):
-        """(headers, t, off, hlen, plen, soff, conn): the table of emitted segments, without a copy; valid until the next run()."""
+        """(headers, t, off, hlen, plen, soff, conn): emitted segments, without a copy; valid until the next run()."""
         cdef engine *e = &self.e
         return (self.column(e.hdr, e.hdr_len, 1, b"B"), self.column(e.em_t, e.n_em, 8, b"q"),
                 self.column(e.em_off, e.n_em, 8, b"q"), self.column(e.em_hlen, e.n_em, 4, b"i"),

@@ -1,7 +1,7 @@
 """How a host comes to be and goes: what booting and net/core/net_namespace.c do for one network namespace.
 
-Follows net/core/net_namespace.c, tcp_sk_init() and inet_init() of Linux 6.18 (GPL-2.0-only) in order, not in text: pools
-first, then sysctls, hash tables, routes and the control socket that resets are sent from.
+Follows net/core/net_namespace.c, tcp_sk_init() and inet_init() of Linux 6.18 (GPL-2.0-only) in order, not in text:
+pools first, then sysctls, hash tables, routes and the control socket that resets are sent from.
 """
 from kpath_c.headers.tcp cimport *
 from kpath_c.route cimport ip_rt_exit, ip_rt_init

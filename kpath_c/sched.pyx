@@ -1,8 +1,8 @@
 """The order of things in a replay: arrivals, the application's calls and timers, merged in time.
 
-Nothing here is a port. It stands where hardware, the scheduler and the application stand around the kernel's TCP: it hands
-packets to the device, starts socket calls, lets calls that sleep go on once they are woken, and writes down what the
-stack emits. One `engine` belongs to one host.
+Nothing here is a port. It stands where hardware, the scheduler and the application stand around the kernel's TCP: it
+hands packets to the device, starts socket calls, lets calls that sleep go on once they are woken, and writes down what
+the stack emits. One `engine` belongs to one host.
 
 When a woken call goes on is not in the capture. It goes on once the processor is free: packets that fall due together,
 and the segments that they set free, are all handled before the application runs. A recorded call tells more: it went on
@@ -73,7 +73,7 @@ cdef int grow_int(void **p, int *cap, s64 need, size_t size) noexcept nogil:
     return err
 
 
-# ------------------------------------------------------------------------------------------- hooks: what the stack tells
+# ------------------------------------------------------------------------------------ hooks: what the stack tells
 
 cdef s64 real_ns(engine *e) noexcept nogil:
     return <s64>e.n.e.mono_ns + e.n.e.mono_to_real_ns
@@ -260,7 +260,7 @@ cdef inline u32 pin_hash(__be32 laddr, __be32 raddr, __be16 lport, __be16 rport)
 
 
 cdef int engine_add_pin(engine *e, const pin_entry *pin) noexcept nogil:
-    """Pins the numbers of the next connection with this 4-tuple; connections that share it come in order. 0 or -ENOMEM."""
+    """Pins the numbers of the next connection with this 4-tuple; those that share it come in order. 0 or -ENOMEM."""
     cdef pin_node *p = <pin_node *>calloc(1, sizeof(pin_node))
     cdef pin_bucket *b
     if e.pins == NULL:
@@ -525,7 +525,7 @@ cdef void plan_next(engine *e, task *t) noexcept nogil:
 
 
 cdef bint plan_due(engine *e, task *t) noexcept nogil:
-    """A planned reader's time has come: does it read? An entry may ask that an ACK be owed, which reading then sends."""
+    """A planned reader's time has come: does it read? An entry may ask that an ACK be owed, which reading sends."""
     cdef read_plan *p = &e.plans[t.sock.slot]
     cdef bint if_owed = p.at[p.i] & 1
     cdef tcp_sock *tp = tcp_sk(t.sock.sk)
@@ -537,7 +537,8 @@ cdef bint plan_due(engine *e, task *t) noexcept nogil:
 cdef void reader_attach(engine *e, socket *s) noexcept nogil:
     """With inferred calls the application reads what arrives; the reader is a task of its own."""
     cdef task *t
-    if s.reader != NULL or not (e.auto_read[s.slot] == READ_YES or (e.auto_read_all and e.auto_read[s.slot] != READ_NO)):
+    cdef u8 told = e.auto_read[s.slot]
+    if s.reader != NULL or not (told == READ_YES or (e.auto_read_all and told != READ_NO)):
         return
     t = task_new(e, -1)
     if t == NULL:

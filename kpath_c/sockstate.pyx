@@ -1,7 +1,7 @@
 """Sockets as Python dictionaries: every scalar of `tcp_sock` and what it contains, and TCP_INFO.
 
-Names are the kernel's; members of nested structs are written with a dot, arrays with an index, as the corpus' state files
-do. Where 6.18.44 names a field otherwise than the port, the corpus' name is used (`icsk_retransmit_timer`).
+Names are the kernel's; members of nested structs are written with a dot, arrays with an index, as the corpus' state
+files do. Where 6.18.44 names a field otherwise than the port, the corpus' name is used (`icsk_retransmit_timer`).
 """
 from kpath_c.headers.tcp cimport *
 

@@ -784,7 +784,8 @@ cdef bint backlog_alike(sk_buff *tail, sk_buff *skb) noexcept nogil:
     cdef tcphdr *thb = <tcphdr *>skb.data
     if a.end_seq != b.seq or a.ip_dsfield != b.ip_dsfield:
         return 0
-    if (a.tcp_flags | b.tcp_flags) & (TCPHDR_SYN | TCPHDR_RST | TCPHDR_URG) or not a.tcp_flags & b.tcp_flags & TCPHDR_ACK:
+    if ((a.tcp_flags | b.tcp_flags) & (TCPHDR_SYN | TCPHDR_RST | TCPHDR_URG) or
+            not a.tcp_flags & b.tcp_flags & TCPHDR_ACK):
         return 0
     if (a.tcp_flags ^ b.tcp_flags) & (TCPHDR_ECE | TCPHDR_CWR) or not tcp_skb_can_collapse_rx(tail, skb):
         return 0

@@ -11,14 +11,24 @@ again.
 import struct
 from dataclasses import dataclass, field
 
+from packets import (
+    FLAGS,
+    LOCAL,
+    LOCAL_ISN,
+    LOCAL_PORT,
+    PEER,
+    PEER_ISN,
+    PEER_PORT,
+    decode_options,
+    encode_options,
+    relative,
+    tcp_packet,
+)
+
 from kpath_c.host import Host
 
-LOCAL, PEER = "10.0.0.1", "10.0.0.2"
-LOCAL_PORT, PEER_PORT = 40000, 5001
-LOCAL_ISN, PEER_ISN = 0xFFFFFFF0, 0xFFFFFF80
 EPOCH = 1_700_000_000_000_000_000
 MS = 1_000_000
-FLAGS = {"F": 1, "S": 2, "R": 4, "P": 8, ".": 16, "U": 32, "E": 64, "W": 128}
 SLOT, LISTENER = 3, 2
 MSS = 1460
 OPEN: list["Conversation"] = []  # conftest.py closes them at the end of each test
@@ -42,91 +52,6 @@ class Segment:
         opts = " ".join(f"{k}={v}" for k, v in self.options.items())
         numbers = f"{self.seq}:{self.seq + self.length} ack {self.ack} win {self.window}"
         return f"{self.t:.3f} ms [{self.flags}] {numbers} <{opts}>"
-
-
-def checksum(data: bytes) -> int:
-    """The Internet checksum (RFC 1071)."""
-    if len(data) % 2:
-        data += b"\0"
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
-
-
-def encode_options(options: dict[str, object]) -> bytes:
-    """mss, sack (permitted), ts (value, echo), ws, blocks [(start, end), ...] (absolute) to bytes, padded."""
-    out = b""
-    for name, value in options.items():
-        if name == "mss":
-            out += struct.pack("!BBH", 2, 4, value)
-        elif name == "ws":
-            out += struct.pack("!BBB", 3, 3, value)
-        elif name == "sack":
-            out += b"\4\2"
-        elif name == "ts":
-            out += struct.pack("!BBII", 8, 10, value[0], value[1] & 0xFFFFFFFF)  # type: ignore[index]
-        elif name == "blocks":
-            body = b"".join(struct.pack("!II", a & 0xFFFFFFFF, b & 0xFFFFFFFF) for a, b in value)  # type: ignore
-            out += struct.pack("!BB", 5, 2 + len(body)) + body
-        elif name == "raw":
-            out += value  # type: ignore[operator]
-    return out + b"\1" * (-len(out) % 4)
-
-
-def decode_options(data: bytes) -> dict[str, object]:
-    """The options of a header, in their order."""
-    out: dict[str, object] = {}
-    while data:
-        kind = data[0]
-        if kind == 0:
-            break
-        if kind == 1:
-            data = data[1:]
-            continue
-        body = data[2:data[1]]
-        if kind == 2:
-            out["mss"] = struct.unpack("!H", body)[0]
-        elif kind == 3:
-            out["ws"] = body[0]
-        elif kind == 4:
-            out["sack"] = True
-        elif kind == 5:
-            out["blocks"] = [struct.unpack("!II", body[i:i + 8]) for i in range(0, len(body), 8)]
-        elif kind == 8:
-            out["ts"] = struct.unpack("!II", body)
-        else:
-            out[f"kind{kind}"] = bytes(body)
-        data = data[data[1]:]
-    return out
-
-
-def icmp_frag_needed(mtu: int, seq: int, length: int, *, dport: int = PEER_PORT, sport: int = LOCAL_PORT) -> bytes:
-    """ICMP type 3 code 4 from a router on the way, about the segment at relative `seq` (RFC 1191)."""
-    source, target, router = (bytes(map(int, a.split("."))) for a in (LOCAL, PEER, "10.0.0.254"))
-    quoted = struct.pack("!BBHHHBBH", 0x45, 0, 40 + length, 1, 0x4000, 64, 6, 0) + source + target
-    quoted += struct.pack("!HHI", sport, dport, (LOCAL_ISN + 1 + seq) & 0xFFFFFFFF)
-    icmp = struct.pack("!BBHHH", 3, 4, 0, 0, mtu) + quoted
-    icmp = icmp[:2] + struct.pack("!H", checksum(icmp)) + icmp[4:]
-    ip = struct.pack("!BBHHHBBH", 0x45, 0xC0, 20 + len(icmp), 1, 0, 64, 1, 0) + router + source
-    return ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:] + icmp
-
-
-def tcp_packet(flags: str, seq: int, ack: int, length: int = 0, window: int = 65535, options: bytes = b"", *,
-               src: str = PEER, dst: str = LOCAL, sport: int = PEER_PORT, dport: int = LOCAL_PORT, ecn: int = 0,
-               urgent: int = 0, ttl: int = 64, bad_checksum: bool = False) -> bytes:
-    """One IPv4/TCP packet with absolute numbers and valid checksums."""
-    bits = sum(FLAGS[f] for f in flags)
-    payload = bytes(i & 0xFF for i in range(length))
-    header = struct.pack("!HHIIBBHHH", sport, dport, seq & 0xFFFFFFFF, ack & 0xFFFFFFFF, (20 + len(options)) // 4 << 4,
-                         bits, window, 0, urgent) + options
-    source, target = (bytes(map(int, a.split("."))) for a in (src, dst))
-    total = len(header) + length
-    check = checksum(source + target + struct.pack("!BBH", 0, 6, total) + header + payload)
-    header = header[:16] + struct.pack("!H", check ^ (0x5555 if bad_checksum else 0)) + header[18:]
-    ip = struct.pack("!BBHHHBBH", 0x45, ecn, 20 + total, 1, 0x4000, ttl, 6, 0) + source + target
-    ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
-    return ip + header + payload
 
 
 @dataclass
@@ -195,7 +120,7 @@ class Conversation:
         return len(self.host.calls()) - 1
 
     def result(self, call: int) -> tuple[int, int, float] | None:
-        """What came of a call that slept: (return value or -1, errno, ms at which it was over); None: it sleeps still."""
+        """What came of a call that slept: (return value or -1, errno, ms at which it was over); None: it sleeps yet."""
         ret, err, t, over = self.host.calls()[call]
         return (ret, err, (t - EPOCH) / MS) if over else None
 
@@ -220,7 +145,8 @@ class Conversation:
         if "ts" in options:
             self.ts_echo = options["ts"][0]  # type: ignore[index]
         if "blocks" in options:
-            options["blocks"] = [(relative(a, PEER_ISN), relative(b, PEER_ISN)) for a, b in options["blocks"]]  # type: ignore
+            blocks: list[tuple[int, int]] = options["blocks"]  # type: ignore[assignment]
+            options["blocks"] = [(relative(a, PEER_ISN), relative(b, PEER_ISN)) for a, b in blocks]
         flags = "".join(f for f, bit in FLAGS.items() if bits & bit)
         s = Segment(flags, relative(seq, LOCAL_ISN), relative(ack, PEER_ISN) if bits & 16 else 0, length, window,
                     options, (t - EPOCH) / MS, header[1] & 3, urgent)
@@ -268,12 +194,6 @@ class Conversation:
         self.host.close()
         left = {k: v for k, v in self.host.pools().items() if v}
         assert not left, f"not given back: {left}"
-
-
-def relative(number: int, isn: int) -> int:
-    """A sequence number, relative to the first byte behind `isn`; negative just below it."""
-    value = (number - isn - 1) & 0xFFFFFFFF
-    return value - (1 << 32) if value > 1 << 31 else value
 
 
 def new_host(sysctl: dict[str, object] | None = None, route: dict[str, int] | None = None, **kw: object) -> Host:

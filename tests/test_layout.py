@@ -16,7 +16,8 @@ KERNEL_SIDE = Path(__file__).parent.parent / "kpath_c"
 CACHE_LINE = 64
 #: rooms from the ground up; each may know itself and those before it
 ROOMS = ("headers", "shim", "ported", "host", "kpath")
-HOST_FILES = {"host", "sched", "sockstate", "testing"}
+HOST_FILES = {"host", "sched", "sockstate", "testing", "benchmarks"}
+NAMES = {"kpath_c.snmp_names", "kpath_c.dropreason_names"}  # tables of words, without code
 #: the device makes and frees packets, which are ported code (net/core/skbuff.c)
 ALLOWED = {("shim/netdevice.pyx", "kpath_c.skbuff")}
 
@@ -29,7 +30,7 @@ def test_sock_common_lies_alike(field):
 
 
 def test_the_key_of_a_lookup_is_one_cache_line():
-    """Addresses, hash, ports, family, state, device and net: what INET_MATCH() compares (sock.h: skc_portpair and up)."""
+    """Addresses, hash, ports, family, state and net: what inet_match() compares (sock.h: skc_portpair and up)."""
     offsets = testing.common_offsets()
     key = ("skc_daddr", "skc_rcv_saddr", "skc_hash", "skc_dport", "skc_num", "skc_family", "skc_state", "skc_net")
     assert max(offsets[f][0] for f in key) < CACHE_LINE
@@ -97,7 +98,7 @@ def test_arrows_go_one_way():
             continue
         here = room_of("kpath_c." + name.rsplit(".", 1)[0].replace("/", "."))
         for module in cimports(path):
-            if module == "kpath_c.snmp_names" or module == "kpath_c.dropreason_names":
+            if module in NAMES:
                 continue
             if ROOMS.index(room_of(module)) > ROOMS.index(here) and (name, module) not in ALLOWED:
                 wrong.append(f"{name} ({here}) knows {module} ({room_of(module)})")
@@ -106,9 +107,9 @@ def test_arrows_go_one_way():
 
 def test_the_driver_meets_the_kernel_side_at_host_only():
     driver = KERNEL_SIDE.parent / "kpath"
-    met = {m for p in driver.iterdir() if p.suffix in (".py", ".pyx", ".pxd") for m in cimports(p)
+    met = {m for p in driver.rglob("*") if p.suffix in (".py", ".pyx", ".pxd") for m in cimports(p)
            if m.startswith("kpath_c")}
-    assert met <= {"kpath_c.host"}
+    assert met <= {"kpath_c.host", *NAMES}
 
 
 def test_no_python_below_host():

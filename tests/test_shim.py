@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the rest of the kernel gave TCP: timers, hashes, trees, pools. Expected values come from the published algorithms
-or from kernel/time/timer.c, written here a second time."""
+"""What the rest of the kernel gave TCP: timers, hashes, trees, pools. Expected values come from the published
+algorithms or from kernel/time/timer.c, written here a second time."""
 
 import random
 import struct
@@ -17,7 +17,7 @@ TICK = 4_000_000  # HZ 250
 
 
 def wheel_expiry(clk, expires):
-    """Level n takes deltas from 63 * 8**(n-1) ticks on; its granule is 8**n ticks; expiries go to the granule behind."""
+    """Level n: deltas from 63 * 8**(n-1) ticks on, in granules of 8**n ticks; an expiry goes to the granule behind."""
     level = 0
     while level < 8 and expires - clk >= 63 << (3 * level):
         level += 1

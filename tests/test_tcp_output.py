@@ -4,7 +4,8 @@
 import errno
 import socket
 
-from conversation import LOCAL_ISN, MSS, SLOT, established, icmp_frag_needed
+from conversation import LOCAL_ISN, MSS, SLOT, established
+from packets import icmp_frag_needed
 from wheel import fires
 
 NODELAY, CORK = 1, 3  # TCP_NODELAY, TCP_CORK
@@ -147,7 +148,7 @@ def test_the_peers_window_is_kept():
 
 
 def test_zero_window_probes_back_off():
-    """RFC 9293 3.8.6.1: the first after an RTO, doubling; a probe is an ACK one below SND.UNA (tcp_xmit_probe_skb())."""
+    """RFC 9293 3.8.6.1: after an RTO, then doubling; a probe is an ACK one below SND.UNA (tcp_xmit_probe_skb())."""
     c = sender()
     c.send(".", window=0)
     c.ok("send", SLOT, 100)
@@ -176,8 +177,8 @@ def test_a_window_that_opens_lets_data_go():
 def test_send_waits_for_room():
     """SO_SNDBUF, doubled; a blocking send() returns when all is in the buffer.
 
-    The limit is asked for a new skb only: one of size_goal (half the peer's window, in segments), filled up again after the
-    initial window was cut off it, takes 10 + 22 segments.
+    The limit is asked for a new skb only: one of size_goal (half the peer's window, in segments), filled up again after
+    the initial window was cut off it, takes 10 + 22 segments.
     """
     c = sender()
     c.ok("setsockopt", SLOT, socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)

@@ -175,7 +175,7 @@ cdef struct sk_buff:
     net_device *dev
     dst_entry *dst
     void (*destructor)(sk_buff *skb) noexcept nogil
-    u64 skb_mstamp_ns                   # = tstamp: ns CLOCK_MONOTONIC of departure (sent), ns real of arrival (received)
+    u64 skb_mstamp_ns                   # = tstamp: ns MONOTONIC of departure (sent), ns real of arrival (received)
     u8 *data                            # received: current header in the capture. Sent: NULL
     u8 *network_header                  # iphdr
     u8 *transport_header                # tcphdr / icmphdr
@@ -383,7 +383,7 @@ cdef struct socket:
     void *waiters                       # tasks that sleep in a call on this socket (sched.pyx)
     void *reader                        # its automatic reader, when calls are inferred (sched.pyx)
 
-# One call, possibly asleep in the middle. The kernel keeps this on the caller's stack; here a call that must wait returns
+# One call, possibly asleep in the middle. The kernel keeps this on the caller's stack; here a call that waits returns
 # -ERESTARTSYS after it has stored its progress, and is entered again, with `resume` set, once it is woken.
 cdef struct msghdr:
     void *msg_name                      # sockaddr_in *

@@ -14,7 +14,8 @@ earliest hard expiry among them; then all run, in order, until the first whose s
 Follows kernel/time/timer.c and kernel/time/hrtimer.c of Linux 6.18 (GPL-2.0-only).
 
 Deviations: one CPU, one base (TCP's timers are neither pinned nor deferrable); a callback takes no time; an interrupt
-comes as late as the caller of advance_late() says. When the CPU goes idle it looks for the next event, so a deleted timer causes no tick of its own.
+comes as late as the caller of advance_late() says. When the CPU goes idle it looks for the next event, so a deleted
+timer causes no tick of its own.
 """
 from kpath_c.headers.kernel cimport *
 from kpath_c.shim.rbtree cimport rb_insert_color, rb_erase
