@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import Any
 
 from .hostfile import HostSpec
@@ -14,7 +15,7 @@ WHERE = "the capture"
 DEFAULT_WSCALE = 7
 ECE, CWR = 0x40, 0x80
 #: a segment is stamped this much before it is captured, roughly (ns)
-STAMP_LEAD = 5_000
+STAMP_LEAD = 20_000
 
 
 def first_syns(table: Table) -> list[tuple[dict[str, Any], dict[str, Any], dict[str, Any] | None]]:
@@ -90,15 +91,29 @@ def pins(table: Table, clock: dict[str, int] | None) -> list[tuple[str, int, str
     """Arguments of `Host.pin`, in order of the connections: the numbers that the host drew at random."""
     out = []
     zero = clock.get("mono_to_real_ns") if clock else None
-    for conn, sent, arrived in first_syns(table):
+    for conn, sent, _ in first_syns(table):
         tsoff = None
         if sent["tsval"] is not None and zero is not None:
-            # a SYN-ACK is emitted when its SYN has arrived, so that is when its clock is read
-            t = arrived["t"] + STAMP_LEAD if conn["synack_out"] and arrived is not None else sent["t"] - STAMP_LEAD
-            if conn["synack_out"] and sent["t"] - t > MS:  # a late answer: a retransmitted SYN, or cookies
-                t = sent["t"] - STAMP_LEAD
-            tsoff = (sent["tsval"] - (t - zero) // MS) & 0xFFFFFFFF
+            tsoff = (sent["tsval"] - (sent["t"] - STAMP_LEAD - zero) // MS) & 0xFFFFFFFF
         out.append(
             (conn["laddr"], conn["lport"], conn["raddr"], conn["rport"], conn["isn_out"], tsoff, conn["synack_out"])
         )
     return out
+
+
+def hold_syns(table: Table, arrivals: tuple[Any, ...]) -> None:
+    """Delays the SYNs whose SYN-ACK read the clock in a later ms than they arrived in; changes arrivals[0].
+
+    The timestamp base is taken from the SYN-ACK, so the host must read its clock in the same ms: an ACK that echoes a
+    TSval that no SYN-ACK carried is refused.
+    """
+    times, rows = arrivals[0], arrivals[4]
+    for conn, sent, arrived in first_syns(table):
+        if not conn["synack_out"] or arrived is None or sent["tsval"] is None:
+            continue
+        ready = sent["t"] - STAMP_LEAD
+        if not 0 < ready - arrived["t"] < MS:  # in time; or a late answer: a retransmitted SYN, or cookies
+            continue
+        at = bisect_left(rows, arrived["row"])
+        later = times[at + 1] if at + 1 < len(times) else ready
+        times[at] = max(times[at], min(ready, later))

@@ -213,6 +213,7 @@ def feed(host: Any, table: Table, spec: HostSpec, calls: Calls, cap: Capture, ar
     ops = kernel_module().OPS
     for pin in facts.pins(table, spec.clock):
         host.pin(*pin)
+    facts.hold_syns(table, arrivals)
     host.load(cap.buf, *arrivals[:4])
     if calls.inferred:
         host.auto_reader(-1, True)
