@@ -11,8 +11,10 @@ from .segments import Table
 
 MS = 1_000_000
 WHERE = "the capture"
-#: of a 6.18 host with 4 GiB: window scale 7, and an initial window of 64240 with an MSS of 1460
-DEFAULT_WSCALE = 7
+#: of a 6.18 host with 4 GiB: tcp_rmem up to 32 MiB, so window scale 10; 6 MiB, 7, was the default for ten years before
+DEFAULT_WSCALE = 10
+LONG_DEFAULT = {7: 6291456}
+RMEM_MAX_WSCALE = 7  # of net.core.rmem_max = 4 MiB, which tcp_rmem does not go below
 ECE, CWR = 0x40, 0x80
 #: a segment is stamped this much before it is captured, roughly (ns)
 STAMP_LEAD = 20_000
@@ -66,10 +68,10 @@ def window(sent: dict[str, Any], found: dict[str, str]) -> None:
     """The receive buffer limits, from the window scale and the first window."""
     scale, mss, win = sent["wscale"], sent["mss"] or 536, sent["win"]
     usual = min(65535, 65536) // mss * mss
-    middle, most = 131072, 33554432 if scale is None else 0
+    middle, most = 131072, 33554432
     if scale is not None:
-        most = 6291456 if scale == DEFAULT_WSCALE else 1 << (15 + scale)
-        if scale < DEFAULT_WSCALE:
+        most = LONG_DEFAULT.get(scale, 1 << (15 + scale))
+        if scale < RMEM_MAX_WSCALE:
             found["net.core.rmem_max"] = str(most)
     if win not in (usual, 65535) and win < 65535:
         middle = 2 * win

@@ -236,11 +236,14 @@ def run(host: Any, cap: Capture, calls: Calls, progress: Progress | None) -> Non
         under_way = max((c.t1 for c in calls.items if c.t0 <= end), default=end)
         end = max(end, min(last, end + AFTER_END), under_way)
     end += GRACE
-    if progress:
-        for k in range(1, 50):
-            host.run(start + (end - start) * k // 50)
-            progress(k / 50)
-    host.run(end)
+    try:
+        if progress:
+            for k in range(1, 50):
+                host.run(start + (end - start) * k // 50)
+                progress(k / 50)
+        host.run(end)
+    except ValueError as e:  # a clock that does not fit the capture
+        raise InputError(f"host file: {e}") from None
     if progress:
         progress(1.0)
 

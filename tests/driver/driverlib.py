@@ -123,6 +123,7 @@ class FakeHost:
         self.hz, self.addrs, self.device, self.clock = hz, addrs, device, clock
         self.set, self.routes, self.pins, self.given, self.ran = {}, [], [], [], []
         self.closed, self.auto, self.kind, self.probing = False, [], None, True
+        self.plans = {}
         FakeHost.last = self
 
     def sysctl(self, name, value):
@@ -150,6 +151,9 @@ class FakeHost:
     def add_call(self, t0, t1, thread, slot, op, a0=0, a1=0, a2=0, a3=0, s="", ret=None, errno=None):
         self.given.append((t0, t1, thread, slot, NAMES[op], (a0, a1, a2, a3), s))
         return len(self.given) - 1
+
+    def plan_reads(self, slot, times):
+        self.plans[slot] = list(times)
 
     def auto_reader(self, slot, on):
         self.auto.append((slot, on))

@@ -175,10 +175,16 @@ def test_facts_of_an_own_syn(fake, tmp_path):
     }  # fmt: skip
 
 
-def test_facts_of_a_usual_host_change_nothing(fake, tmp_path):
-    run(tmp_path, conversation(), local=[CLIENT])
-    assert fake.last.set == {"net.ipv4.tcp_sack": "1", "net.ipv4.tcp_timestamps": "1",
-                             "net.ipv4.tcp_window_scaling": "1", "net.ipv4.tcp_ecn": "2"}  # fmt: skip
+@pytest.mark.parametrize("scale, rmem", [
+    (10, None), (7, "4096 131072 6291456"), (9, "4096 131072 16777216"), (11, "4096 131072 67108864"),
+])  # fmt: skip
+def test_window_scale_tells_the_receive_buffer(fake, tmp_path, scale, rmem):
+    """6.18's own default says nothing; 7 is the default of older kernels."""
+    records = [(t, p.replace(b"\x03\x03\x07\x01", bytes((3, 3, scale, 1)))) for t, p in conversation()]
+    run(tmp_path, records, local=[CLIENT])
+    usual = {"net.ipv4.tcp_sack": "1", "net.ipv4.tcp_timestamps": "1", "net.ipv4.tcp_window_scaling": "1",
+             "net.ipv4.tcp_ecn": "2"}  # fmt: skip
+    assert fake.last.set == usual | ({"net.ipv4.tcp_rmem": rmem} if rmem else {})
 
 
 def inferred(fake, tmp_path, records, local=CLIENT):
@@ -227,7 +233,69 @@ def test_data_released_by_an_ack_was_written_before(fake, tmp_path):
     got = sends(fake, tmp_path, [
         (11000, 1, 0, 1448, 0, 0), (11010, 1, 1448, 1448, 0, PSH), (21000, 0, 0, 0, 1448, 0), (21010, 1, 2896, 1448, 0, PSH),
     ])  # fmt: skip
-    assert got == [(10994, (2896, 0)), (10994, (1448, 0))]
+    assert got == [(10994, (4344, 0))]
+
+
+def test_what_follows_a_short_segment_was_written_after_it(fake, tmp_path):
+    """More data in the queue would have filled the segment up."""
+    got = sends(fake, tmp_path, [
+        (11000, 1, 0, 1448, 0, 0), (11010, 1, 1448, 100, 0, PSH), (21000, 0, 0, 0, 1448, 0), (21030, 1, 1548, 1448, 0, PSH),
+    ])  # fmt: skip
+    assert got == [(10994, (1548, 0)), (21024, (1448, 0))]
+
+
+def test_a_pause_after_a_full_segment_ends_a_write(fake, tmp_path):
+    two = [(11000, 1, 0, 1448, 0, PSH), (13000, 1, 1448, 1448, 0, PSH)]
+    assert sends(fake, tmp_path, two) == [(10994, (1448, 0)), (12994, (1448, 0))]
+
+
+def test_a_pause_of_a_round_trip_may_be_a_timer(fake, tmp_path):
+    two = [(11000, 1, 0, 1448, 0, PSH), (41000, 1, 1448, 1448, 0, PSH)]
+    assert sends(fake, tmp_path, two) == [(10994, (2896, 0))]
+
+
+def test_nagle_kept_the_rest_of_a_write(fake, tmp_path):
+    """A full segment without PSH, unasked: another write filled it up."""
+    got = sends(fake, tmp_path, [(11000, 1, 0, 1448, 0, 0), (13000, 1, 1448, 1448, 0, 0), (13010, 1, 2896, 4, 0, PSH)])
+    assert got == [(10994, (1449, 0)), (12994, (1451, 0))]
+
+
+def test_blocks_of_a_long_transfer(fake, tmp_path):
+    """A short segment at 8192: written in blocks of that size."""
+    rows = [(11000 + i, 1, i * 1448, 1448, 0, 0) for i in range(5)] + [(11006, 1, 7240, 952, 0, PSH)]
+    rows += [(11040 + i, 1, 8192 + i * 1448, 1448, 0, 0) for i in range(6)] + [(11048, 1, 16880, 20, 0, PSH)]
+    assert sends(fake, tmp_path, rows) == [(10994, (8192, 0)), (11034, (8192, 0)), (11034, (516, 0))]
+
+
+def plan(fake, tmp_path, segments):
+    """Planned reads of the client: (us after the SYN, only if an ACK is owed)."""
+    inferred(fake, tmp_path, stream(segments))
+    return [((t // 2 - T0) // 1000, bool(t & 1)) for t in fake.last.plans[0]]
+
+
+def test_reads_come_behind_the_burst(fake, tmp_path):
+    burst = [(20000, 0, 0, 1448, 0, 0), (20010, 0, 1448, 1448, 0, 0), (20030, 0, 2896, 1448, 0, PSH)]
+    assert plan(fake, tmp_path, burst) == [(20052, False)]
+
+
+def test_reads_come_behind_the_acks_of_the_burst(fake, tmp_path):
+    burst = [(20000, 0, 0, 1448, 0, 0), (20060, 1, 0, 0, 1448, 0), (20070, 0, 1448, 1448, 0, 0)]
+    assert plan(fake, tmp_path, burst) == [(20054, True), (20092, False)]
+
+
+def test_reads_come_before_the_answer(fake, tmp_path):
+    assert plan(fake, tmp_path, [(20000, 0, 0, 100, 0, PSH), (20018, 1, 0, 50, 100, PSH)]) == [(20011, False)]
+
+
+def test_an_edge_that_stands_still_shows_a_late_reader(fake, tmp_path):
+    segments = stream([])
+    for t, ours, seq, ack, win, n in ((20000, 0, 5001, 0, 0, 1280), (20010, 1, 0, 6281, 400, 0),
+                                      (20200, 0, 6281, 0, 0, 1280), (20210, 1, 0, 7561, 390, 0)):  # fmt: skip
+        ends = (CLIENT, 40000, SERVER, 80) if ours else (SERVER, 80, CLIENT, 40000)
+        numbers = (0xFFFFFF01, ack) if ours else (seq, 0xFFFFFF01)
+        segments.append((T0 + t * 1000, ip_tcp(*ends, *numbers, win=win, payload=bytes(n))))
+    inferred(fake, tmp_path, segments)
+    assert [(t // 2 - T0) // 1000 for t in fake.last.plans[0] if not t & 1] == [20222]
 
 
 def test_data_that_nothing_released_was_written_then(fake, tmp_path):
