@@ -57,7 +57,7 @@ class Capture:
 
     Columns are `array.array('q')`: `t` ns since the epoch, `off` offset of the IP header in `buf`, `caplen` and
     `origlen` bytes of the IP packet held and on the wire, `number` the packet's number from 1, `link` the length of
-    the link header in front of `off`. `buf` is mutable: see checksums.pyx.
+    the link header in front of `off`. `span` is the earliest and the latest time. `buf` is mutable: see checksums.pyx.
     """
 
     path: str
@@ -73,6 +73,7 @@ class Capture:
     packets: int
     ipv6: int
     cut: bool
+    span: tuple[int, int]
     warnings: list[str] = field(default_factory=list)
 
 
@@ -215,6 +216,7 @@ def finish(path: str, buf: bytearray, linktype: int, snaplen: int, walk: Walk) -
         walk.packets,
         walk.ipv6,
         bool(walk.cut),
+        (walk.earliest, walk.latest),
         warnings,
     )
 

@@ -11,6 +11,8 @@ class Walk:
     short: int
     first_ipv6: int
     first_short: int
+    earliest: int
+    latest: int
     cut: int
     cut_why: str
     def __init__(self, buf: bytearray) -> None: ...

@@ -150,6 +150,7 @@ cdef class Walk:
     cdef readonly int64_t packets          # all records, of whatever kind
     cdef readonly int64_t ipv6, other, short
     cdef readonly int64_t first_ipv6, first_short
+    cdef readonly int64_t earliest, latest # time of an IPv4 packet, 0 if there is none
     cdef readonly int64_t cut              # number of the record at which the file ends too early, or 0
     cdef readonly str cut_why
 
@@ -190,6 +191,10 @@ cdef class Walk:
         self.c.number[i] = self.packets
         self.c.link[i] = skip
         self.c.n += 1
+        if i == 0 or t < self.earliest:
+            self.earliest = t
+        if i == 0 or t > self.latest:
+            self.latest = t
         return 0
 
     cdef void stop(self, str why):

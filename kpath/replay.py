@@ -230,7 +230,7 @@ def feed(host: Any, table: Table, spec: HostSpec, calls: Calls, cap: Capture, ar
 
 def run(host: Any, cap: Capture, calls: Calls, progress: Progress | None) -> None:
     """Runs to the end of the input; in slices of time only where somebody watches."""
-    start, end = min(cap.t), max(cap.t)
+    start, end = cap.span
     if calls.items:  # the recording may go on for longer; a little of that still belongs to the capture
         last = calls.items[-1].t0
         under_way = max((c.t1 for c in calls.items if c.t0 <= end), default=end)

@@ -263,15 +263,20 @@ cdef class Timeline:
 
         bytes -1: all that there was.
         """
+        cdef list out = []
+        # Mostly it did, and then a list of all the times would be made for nothing.
+        return out if self.find_reads(c, None) and self.find_reads(c, out) else None
+
+    cdef bint find_reads(self, Py_ssize_t c, list out) except -1:
+        """Whether the reader of connection c ever stalled; its reads are added to `out`."""
         cdef int64_t i, t
         cdef Seg *s
         cdef uint32_t edge = 0, ack = 0, most = 0, still = 0, mss = 536, win, moved
         cdef int shift = self.shift(c)
         cdef bint any_ = False, stalled = False
         cdef int64_t event = 0
-        cdef list out = []
         if self.tab.conn[c].syn_out < 0 or self.tab.conn[c].syn_in < 0:
-            return None
+            return False
         for i in range(self.first[c], self.first[c + 1]):
             s = &self.tab.seg[self.order[i]]
             if s.bad or s.flags & (SYN | RST):
@@ -284,7 +289,8 @@ cdef class Timeline:
             if any_ and after(s.ack + win, edge):
                 moved = s.ack + win - edge
                 t = max(event + 1, s.t - LEAD)
-                out.append((t, -1 if win >= most else <int64_t>moved))
+                if out is not None:
+                    out.append((t, -1 if win >= most else <int64_t>moved))
                 still = 0
             elif any_:
                 still += s.ack - ack
@@ -295,7 +301,7 @@ cdef class Timeline:
             ack = s.ack
             any_ = True
             event = s.t
-        return out if stalled else None
+        return stalled
 
 
 cdef void start(State *w, uint32_t high) noexcept nogil:

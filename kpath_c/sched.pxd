@@ -157,6 +157,8 @@ cdef struct engine:
     task **tasks
     int n_tasks
     int max_tasks
+    int *threads                # hash from thread to index in tasks + 1, 0 empty
+    u32 threads_mask
     task **runq
     int n_runq
     int max_runq

@@ -157,8 +157,6 @@ cdef void on_tcp_probe(void *ctx, sock *sk, sk_buff *skb) noexcept nogil:
     cdef engine *e = <engine *>ctx
     cdef tcp_sock *tp = tcp_sk(sk)
     cdef probe_rec *r
-    if not e.want_probes:
-        return
     if grow(<void **>&e.probes, &e.max_probes, e.n_probes + 1, sizeof(probe_rec)):
         e.oom = 1
         return
@@ -198,8 +196,9 @@ cdef void on_drop(void *ctx, sk_buff *skb, int reason) noexcept nogil:
     e.n_drops += 1
 
 
-cdef void keep_info(engine *e, sock *sk) noexcept nogil:
+cdef void on_destroy(void *ctx, sock *sk) noexcept nogil:
     """The socket is about to go: its last TCP_INFO stays."""
+    cdef engine *e = <engine *>ctx
     cdef conn_rec *c
     if sk.trace_id < 0:
         return
@@ -229,9 +228,7 @@ cdef void on_state(void *ctx, sock *sk, int oldstate, int newstate) noexcept nog
 cdef void on_trace(void *ctx, int event, sock *sk, sk_buff *skb, s64 arg) noexcept nogil:
     cdef engine *e = <engine *>ctx
     cdef state_rec *r
-    if event == EV_DESTROY_SOCK and sk != NULL:
-        keep_info(e, sk)
-    if e.limit_states == 0 or sk == NULL or not sk_fullsock(sk) or e.n_states >= e.limit_states:
+    if sk == NULL or not sk_fullsock(sk) or e.n_states >= e.limit_states:
         return
     if grow(<void **>&e.states, &e.max_states, e.n_states + 1, sizeof(state_rec)):
         e.oom = 1
@@ -488,14 +485,44 @@ cdef task *task_new(engine *e, int thread) noexcept nogil:
     return t
 
 
-cdef int task_of(engine *e, int thread) noexcept nogil:
+cdef inline u32 thread_hash(int thread) noexcept nogil:
+    return <u32>thread * 0x9E3779B1U
+
+
+cdef int grow_threads(engine *e) noexcept nogil:
+    """Twice as many places in the index of threads; it is never more than half full."""
+    cdef u32 size = (e.threads_mask + 1) * 2 if e.threads != NULL else 64
+    cdef int *index = <int *>calloc(size, sizeof(int))
+    cdef u32 at
     cdef int i
-    # The last one first: calls of one thread come in runs.
-    for i in range(e.n_tasks - 1, -1, -1):
-        if e.tasks[i].thread == thread and not e.tasks[i].reader:
-            return i
+    if index == NULL:
+        return -ENOMEM
+    for i in range(e.n_tasks):
+        if e.tasks[i].reader:
+            continue
+        at = thread_hash(e.tasks[i].thread) & (size - 1)
+        while index[at]:
+            at = (at + 1) & (size - 1)
+        index[at] = i + 1
+    free(e.threads)
+    e.threads = index
+    e.threads_mask = size - 1
+    return 0
+
+
+cdef int task_of(engine *e, int thread) noexcept nogil:
+    """Index of the thread's task, made at its first call; -1: no memory."""
+    cdef u32 at
+    if (e.threads == NULL or <u32>e.n_tasks * 2 > e.threads_mask) and grow_threads(e):
+        return -1
+    at = thread_hash(thread) & e.threads_mask
+    while e.threads[at]:
+        if e.tasks[e.threads[at] - 1].thread == thread:
+            return e.threads[at] - 1
+        at = (at + 1) & e.threads_mask
     if task_new(e, thread) == NULL:
         return -1
+    e.threads[at] = e.n_tasks
     return e.n_tasks - 1
 
 
@@ -1055,6 +1082,16 @@ cdef bint postpone(engine *e, task *w) noexcept nogil:
     return 1
 
 
+cdef void listen_as_wanted(engine *e) noexcept nogil:
+    """Hooks that are called often are set only where somebody listens."""
+    e.n.hooks.tcp_probe = NULL
+    e.n.hooks.trace = NULL
+    if e.want_probes:
+        e.n.hooks.tcp_probe = on_tcp_probe
+    if e.limit_states:
+        e.n.hooks.trace = on_trace
+
+
 cdef void engine_run(engine *e, s64 until) noexcept nogil:
     """Handles every arrival, call, wake-up and timer up to `until` (capture's clock), in order."""
     engine_run_to(e, until, NEVER, -1)
@@ -1070,6 +1107,7 @@ cdef void engine_run_to(engine *e, s64 until, s64 n_em, s64 call) noexcept nogil
     cdef s64 before
     cdef u64 due
     cdef task *w
+    listen_as_wanted(e)
     while not e.oom:
         if e.n_em >= n_em or (call >= 0 and e.calls[call].state == CALL_DONE):
             return
@@ -1199,12 +1237,11 @@ cdef int engine_init(engine *e, net *n) noexcept nogil:
     e.rx_gso = -1
     n.hooks.ctx = e
     n.hooks.xmit = on_xmit
-    n.hooks.tcp_probe = on_tcp_probe
     n.hooks.drop = on_drop
     n.hooks.state = on_state
     n.hooks.wake = on_wake
     n.hooks.not_ported = on_not_ported
-    n.hooks.trace = on_trace
+    n.hooks.destroy = on_destroy
     n.hooks.pinned_port = on_pinned_port
     n.hooks.pinned_seq = on_pinned_seq
     return 0
@@ -1256,6 +1293,7 @@ cdef void engine_free(engine *e) noexcept nogil:
     free(e.infos)
     free(e.wakes)
     free(e.tasks)
+    free(e.threads)
     free(e.runq)
     free(e.slots)
     free(e.auto_read)

@@ -42,8 +42,16 @@ cdef int __pskb_trim(sk_buff *skb, unsigned int length) noexcept nogil
 cdef int pskb_trim(sk_buff *skb, unsigned int length) noexcept nogil
 cdef int pskb_trim_rcsum(sk_buff *skb, unsigned int length) noexcept nogil
 cdef void *__pskb_pull_tail(sk_buff *skb, int delta) noexcept nogil
-cdef int pskb_may_pull_reason(sk_buff *skb, unsigned int length) noexcept nogil
-cdef bint pskb_may_pull(sk_buff *skb, unsigned int length) noexcept nogil
+cdef int pskb_pull_more(sk_buff *skb, unsigned int length) noexcept nogil
+
+# A header that is there already, as nearly always, costs no call.
+cdef inline int pskb_may_pull_reason(sk_buff *skb, unsigned int length) noexcept nogil:
+    if length <= skb.caplen_left and length <= skb_headlen(skb):
+        return SKB_NOT_DROPPED_YET
+    return pskb_pull_more(skb, length)
+
+cdef inline bint pskb_may_pull(sk_buff *skb, unsigned int length) noexcept nogil:
+    return pskb_may_pull_reason(skb, length) == SKB_NOT_DROPPED_YET
 cdef bint pskb_network_may_pull(sk_buff *skb, unsigned int length) noexcept nogil
 cdef void *pskb_pull(sk_buff *skb, unsigned int length) noexcept nogil
 cdef int skb_linearize(sk_buff *skb) noexcept nogil

@@ -970,7 +970,7 @@ cdef inline u64 ktime_get_real_ns(const net *n) noexcept nogil:
 
 # The coarse clocks show the time of the last tick, not now.
 cdef inline u64 ktime_get_coarse_ns(const net *n) noexcept nogil:
-    return n.e.mono_ns - n.e.mono_ns % n.e.tick_ns
+    return n.timers.tick_ns
 
 cdef inline s64 ktime_get_seconds(const net *n) noexcept nogil:
     return <s64>(ktime_get_coarse_ns(n) // <u64>NSEC_PER_SEC)
@@ -1203,6 +1203,8 @@ cdef inline void trace_tcp_rcv_space_adjust(sock *sk) noexcept nogil:
     trace_event(sk, EV_RCV_SPACE_ADJUST, NULL, 0)
 
 cdef inline void trace_tcp_destroy_sock(sock *sk) noexcept nogil:
+    if sk.sk_net.hooks.destroy != NULL:
+        sk.sk_net.hooks.destroy(sk.sk_net.hooks.ctx, sk)
     trace_event(sk, EV_DESTROY_SOCK, NULL, 0)
 
 cdef inline void trace_tcp_sendmsg_locked(sock *sk, sk_buff *skb, int size_goal) noexcept nogil:

@@ -1330,6 +1330,7 @@ cdef struct host_hooks:
     int (*pinned_port)(void *ctx, sock *sk) noexcept nogil
     bint (*pinned_seq)(void *ctx, __be32 laddr, __be32 raddr, __be16 lport, __be16 rport,
                        bint passive, u32 *isn, u32 *tsoff, bint *tsoff_set) noexcept nogil
+    void (*destroy)(void *ctx, sock *sk) noexcept nogil
 
 cdef struct net:
     host_entropy e

@@ -50,7 +50,7 @@ def test_replay_of_a_fresh_recording(recorded: Path, side: str) -> None:
     assert done.returncode in (0, 1), done.stderr
     result = json.loads(done.stdout)
     most = max(result["segments_captured"], result["segments_emitted"])
-    assert most >= 4
+    assert most >= 2
     assert result["connections"][0]["segments_captured"] == result["segments_captured"]
     if IS_6_18:
         # A recording on a busy machine has its own moments; the handshake and most of the rest must still agree.
