@@ -300,6 +300,7 @@ cdef void __copy_skb_header(sk_buff *new, const sk_buff *old) noexcept nogil:
     new.ip_summed = old.ip_summed
     new.ooo_okay = old.ooo_okay
     new.tstamp_type = old.tstamp_type
+    new.ignore_df = old.ignore_df
     new.l4_hash = old.l4_hash
     new.sw_hash = old.sw_hash
     new.wifi_acked_valid = old.wifi_acked_valid

@@ -47,6 +47,7 @@ class Segment:
     t: float = 0.0  # ms since the conversation began
     ecn: int = 0
     urgent: int = 0
+    df: bool = True  # IP: don't fragment
 
     def __str__(self) -> str:
         opts = " ".join(f"{k}={v}" for k, v in self.options.items())
@@ -149,7 +150,7 @@ class Conversation:
             options["blocks"] = [(relative(a, PEER_ISN), relative(b, PEER_ISN)) for a, b in blocks]
         flags = "".join(f for f, bit in FLAGS.items() if bits & bit)
         s = Segment(flags, relative(seq, LOCAL_ISN), relative(ack, PEER_ISN) if bits & 16 else 0, length, window,
-                    options, (t - EPOCH) / MS, header[1] & 3, urgent)
+                    options, (t - EPOCH) / MS, header[1] & 3, urgent, bool(header[6] & 0x40))
         self.last_ack = max(self.last_ack, s.seq + s.length + ("F" in flags))
         return s
 

@@ -96,6 +96,36 @@ def test_cubic_multiplies_by_seven_tenths():
     assert c.state()["snd_ssthresh"] == 10 * 717 // 1024
 
 
+def test_cubic_grows_back_to_where_it_lost():
+    """RFC 9438 4.2: W(t) = 0.4 (t - K)^3 + W_max, K = cbrt(0.3 W_max / 0.4): flat around W_max at K, then steep.
+
+    The round trip is long, so that Reno's window (4.3) stays below.
+    """
+    rtt = 400.0
+    c = scaled(rtt=rtt)
+    c.send(".", window=65535)
+    stream(c, 2, rtt)
+    c.call("send", SLOT, 1 << 20)
+    c.segments()
+    lost = c.last_ack - 40 * MSS
+    c.wait(rtt)
+    c.send(".", ack=lost, options={"blocks": [(lost + MSS, lost + 5 * MSS)]}, window=65535)
+    c.segments()
+    c.wait(rtt)
+    w_max = 40
+    k = (w_max * 0.3 / 0.4) ** (1 / 3)
+    c.send(".", ack=c.last_ack, window=65535)
+    began = c.t
+    seen = {}
+    while c.t - began < 2 * k * SECOND:
+        stream(c, 1, rtt)
+        seen[(c.t - began) / SECOND] = c.state()["snd_cwnd"]
+    for t, cwnd in seen.items():
+        # The kernel aims at W(t + RTT), and gets there an RTT later at the earliest.
+        early, late = (0.4 * (x - k) ** 3 + w_max for x in (t - 2 * rtt / SECOND, t + rtt / SECOND))
+        assert early - 2 <= cwnd <= late + 2, (t, cwnd)
+
+
 def test_reno_halves():
     c = established(sysctl=RENO)
     c.ok("send", SLOT, 10 * MSS)

@@ -203,6 +203,16 @@ def test_nonblocking_send():
 # -- path MTU: RFC 1191
 
 
+def test_no_segment_may_be_fragmented():
+    """RFC 1191 section 3: DF on all that is sent, on data (which leaves as a clone) and on what is sent again too."""
+    c = sender()
+    for _ in range(20):
+        c.ok("send", SLOT, 5 * MSS)
+        c.wait(50)
+        assert all(s.df for s in c.segments())
+        c.send(".", ack=c.last_ack)
+
+
 def test_icmp_lowers_the_mss_and_sends_again():
     c = sender()
     c.ok("send", SLOT, MSS)
