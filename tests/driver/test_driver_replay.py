@@ -371,3 +371,16 @@ def test_table_rows_outside_the_buffer():
     q = array("q", [0])
     with pytest.raises(ValueError, match="lies outside its buffer"):
         Table().decode(bytearray(10), q, q, array("q", [40]), array("q", [40]))
+
+
+@pytest.mark.parametrize(("answer", "held"), [(380_000, 360_000), (15_000, 0), (3 * MS, 0)])
+def test_a_syn_is_held_until_its_syn_ack_read_the_clock(fake, tmp_path, answer, held):
+    """Not one that was answered at once, nor one whose SYN-ACK is late for other reasons."""
+    stamp = timestamps(7, 0)
+    records = [
+        (T0, ip_tcp(CLIENT, 1000, SERVER, 80, 1, flags=SYN, options=stamp)),
+        (T0 + answer, ip_tcp(SERVER, 80, CLIENT, 1000, 9, 2, SYN | ACK, options=stamp)),
+        (T0 + 10 * MS, ip_tcp(CLIENT, 1000, SERVER, 80, 2, 10, ACK, options=stamp)),
+    ]
+    run(tmp_path, records, local=[SERVER])
+    assert list(fake.last.arrivals[0]) == [T0 + held, T0 + 10 * MS]

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""When things happen in a replay: what stands between a packet's stamp, a timer's expiry, a wake-up and the stack."""
+
+from array import array
+
+import pytest
+from conversation import (
+    EPOCH,
+    LOCAL_ISN,
+    MS,
+    PEER_ISN,
+    SLOT,
+    established,
+    syn_sent,
+    tcp_packet,
+)
+
+US = 1000
+
+
+def arrive(c, *packets):
+    """A capture of (ns behind the epoch, packet)."""
+    buf = bytearray(b"".join(p for _, p in packets))
+    lengths = array("q", [len(p) for _, p in packets])
+    offsets = array("q", [sum(lengths[:i]) for i in range(len(lengths))])
+    c.host.load(buf, array("q", [EPOCH + t for t, _ in packets]), offsets, lengths, lengths)
+
+
+def emission_times(c, since=0):
+    return [c.host.emitted(i)[0] - EPOCH for i in range(since, c.host.emitted_count())]
+
+
+@pytest.mark.parametrize(("gap", "got"), [(30 * US, 200), (100 * US, 100)])
+def test_a_woken_call_waits_for_the_end_of_the_batch(gap, got):
+    """Who hands packets over does not sleep between two of a batch, so the application cannot run there."""
+    c = established()
+    call = c.start("recv", SLOT, 1000)
+    c.host.latency(0, 0, 10 * US)
+    data = [tcp_packet("P.", PEER_ISN + 1 + seq, LOCAL_ISN + 1, 100) for seq in (0, 100)]
+    arrive(c, (20 * MS, data[0]), (20 * MS + gap, data[1]))
+    c.wait(30)
+    assert c.result(call)[0] == got
+
+
+@pytest.mark.parametrize("late", [0, 25 * US])
+def test_the_wheel_runs_late_behind_its_tick(late):
+    c = syn_sent()
+    c.host.latency(0, 0, 0, tick_ns=late)
+    c.wait(1500)
+    (again,) = emission_times(c, 1)
+    assert again % (4 * MS) == late
+
+
+def compressed_ack_time(late):
+    """When the ACK leaves that stands for the last of many segments behind a hole."""
+    c = established()
+    c.host.latency(0, 0, 0, hrtimer_ns=late)
+    for i in range(1, 30):
+        c.send(".", seq=100 * i, length=100)
+    seen = c.host.emitted_count()
+    c.wait(3)
+    (t,) = emission_times(c, seen)
+    return t
+
+
+def test_hrtimers_run_late():
+    assert compressed_ack_time(16 * US) == compressed_ack_time(0) + 16 * US
+
+
+def test_a_packet_that_wakes_an_idle_processor_is_slower():
+    c = established()
+    c.host.latency(8 * US, 0, 0)
+    seen = c.host.emitted_count()
+    data = [tcp_packet("P.", PEER_ISN + 1 + 100 * i, LOCAL_ISN + 1, 100) for i in (0, 2, 4)]
+    arrive(c, (50 * MS, data[0]), (52 * MS, data[1]), (70 * MS, data[2]))
+    c.wait(75)
+    assert emission_times(c, seen) == [50 * MS + 16 * US, 52 * MS + 8 * US, 70 * MS + 16 * US]
