@@ -7,7 +7,7 @@ from array import array
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy, memset, strncpy
+from libc.string cimport memcpy, memset
 import socket as _socket
 
 from kpath_c.headers.tcp cimport *
@@ -28,7 +28,7 @@ OPS = {
     "socket": OP_SOCKET, "bind": OP_BIND, "listen": OP_LISTEN, "accept": OP_ACCEPT, "connect": OP_CONNECT,
     "send": OP_SEND, "recv": OP_RECV, "shutdown": OP_SHUTDOWN, "close": OP_CLOSE, "poll": OP_POLL,
     "setsockopt": OP_SETSOCKOPT, "getsockopt": OP_GETSOCKOPT, "fcntl": OP_FCNTL, "sendto": OP_SENDTO,
-    "tcp_info": OP_TCP_INFO, "ioctl": OP_IOCTL,
+    "tcp_info": OP_TCP_INFO, "ioctl": OP_IOCTL, "splice": OP_SPLICE,
 }
 STATES = ("", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT",
           "LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV")
@@ -41,6 +41,7 @@ EVENTS = {
     EV_RCV_SPACE_ADJUST: "tcp_rcv_space_adjust", EV_DESTROY_SOCK: "tcp_destroy_sock",
     EV_SENDMSG_LOCKED: "tcp_sendmsg_locked",
 }
+QDISC_FULL = 15                 # as in shim/netdevice.pyx
 RX_MODES = {"tun": RX_TUN, "vnet": RX_VNET, "veth": RX_VETH, "nic": RX_NIC}
 QDISCS = {"pfifo_fast": QDISC_PFIFO_FAST, "pfifo": QDISC_PFIFO_FAST, "noqueue": QDISC_NOQUEUE, "fq": QDISC_FQ,
           "fq_codel": QDISC_FQ_CODEL, "mq": QDISC_PFIFO_FAST}
@@ -241,11 +242,11 @@ cdef class Host:
         if fib_add_entry(self.n, &f) == NULL:
             raise MemoryError()
 
-    def qdisc(self, str kind):
-        """The root queueing discipline, by name."""
+    def qdisc(self, str kind, limit=None):
+        """The root queueing discipline, by name; with a limit of 0 it takes no packet at all."""
         if kind not in QDISCS:
             raise ValueError(f"qdisc {kind!r}: not modelled (expected one of {', '.join(QDISCS)})")
-        self.n.dev.qdisc = QDISCS[kind]
+        self.n.dev.qdisc = QDISCS[kind] if limit != 0 else QDISC_FULL
 
     def latency(self, s64 rx_ns=8000, s64 call_ns=5000, s64 wake_ns=12000, s64 rx_cost=0, s64 tx_cost=0,
                 s64 tick_ns=0, s64 hrtimer_ns=0):
@@ -313,7 +314,7 @@ cdef class Host:
         self.e.n_arr = vt.shape[0]
 
     def add_call(self, s64 t0, s64 t1, int thread, int slot, int op, s64 a0=0, s64 a1=0, s64 a2=0, s64 a3=0, str s="",
-                 ret=None, errno=None):
+                 ret=None, errno=None, iov=None):
         """Adds a socket call (see OPS); calls are added in order of t0. Its index."""
         cdef call_ev c
         cdef bytes b
@@ -327,8 +328,15 @@ cdef class Host:
             if op == OP_BIND or op == OP_CONNECT or op == OP_SENDTO:
                 c.addr = be32_of(s)
             else:
-                b = s.encode()
-                strncpy(c.s, b, 15)
+                b = s.encode("latin-1")
+                memcpy(c.s, <const char *>b, min(len(b), 63))
+        if iov:
+            c.iov = <u32 *>calloc(len(iov), sizeof(u32))
+            if c.iov == NULL:
+                raise MemoryError()
+            c.n_iov = len(iov)
+            for i in range(c.n_iov):
+                c.iov[i] = iov[i]
         i = engine_add_call(&self.e, &c, thread)
         if i < 0:
             raise MemoryError() if i == -ENOMEM else ValueError(f"add_call: slot {slot}")
@@ -408,20 +416,23 @@ cdef class Host:
             engine_receive(&self.e, p, length, length, index, at)
         return index
 
-    def call(self, int slot, op, s64 a0=0, s64 a1=0, s64 a2=0, s64 a3=0, str s="", int thread=0):
+    def call(self, int slot, op, s64 a0=0, s64 a1=0, s64 a2=0, s64 a3=0, str s="", int thread=0, iov=None):
         """Makes a socket call now. (return value or -1, errno or 0, whether it is over); calls() tells of sleepers."""
         cdef s64 i
         self.start_clock(self.now if self.n.e.mono_ns else 1000000000000000000)
-        i = self.add_call(self.now, -1, thread, slot, OPS[op] if isinstance(op, str) else op, a0, a1, a2, a3, s)
+        i = self.add_call(self.now, -1, thread, slot, OPS[op] if isinstance(op, str) else op, a0, a1, a2, a3, s,
+                          iov=iov)
         with nogil:
             engine_run(&self.e, <s64>self.n.e.mono_ns + self.n.e.mono_to_real_ns)
         return self.e.calls[i].ret, self.e.calls[i].err, self.e.calls[i].state == CALL_DONE
 
-    def run_to(self, s64 until, s64 emitted=-1, s64 call=-1):
-        """As run(), but stops at the moment at which `emitted` segments have left or the call of this index is over."""
+    def run_to(self, s64 until, s64 emitted=-1, s64 call=-1, bint wakes=False):
+        """As run(), but stops when `emitted` segments have left, the call of this index is over, or (wakes) at a wake-up."""
         self.start_clock(until)
+        self.e.stop_on_wake = wakes
         with nogil:
             engine_run_to(&self.e, until, emitted if emitted >= 0 else 0x7FFFFFFFFFFFFFFF, call)
+        self.e.stop_on_wake = 0
         if self.e.oom:
             raise MemoryError()
 
@@ -454,6 +465,29 @@ cdef class Host:
             raise IndexError(i)
         return (self.e.calls[i].ret, self.e.calls[i].err, self.e.calls[i].t_done, self.e.calls[i].state == CALL_DONE,
                 self.e.calls[i].a2)
+
+    def call_text(self, s64 i):
+        """The string that getsockopt() gave (TCP_CONGESTION)."""
+        if not 0 <= i < self.e.n_calls:
+            raise IndexError(i)
+        return (<char *>self.e.calls[i].s)[:16]
+
+    def received(self, s64 i):
+        """{"flags": msg_flags, "control": [(level, type, data)]} of a receive; a stamp is in ns, an error a dictionary."""
+        cdef msg_ext *got
+        if not 0 <= i < self.e.n_calls:
+            raise IndexError(i)
+        got = &self.e.calls[i].got
+        control = []
+        if got.has_inq:
+            control.append((SOL_TCP, 36, got.inq))
+        if got.has_stamp:
+            control.append((SOL_SOCKET, 37, got.stamp))
+        if got.has_ee:
+            control.append((SOL_IP, IP_RECVERR, {
+                "ee_errno": got.ee.ee_errno, "ee_origin": got.ee.ee_origin, "ee_type": got.ee.ee_type,
+                "ee_code": got.ee.ee_code, "ee_info": got.ee.ee_info, "ee_data": got.ee.ee_data}))
+        return {"flags": got.msg_flags, "control": control}
 
     def flush_tcp_metrics(self):
         """`ip tcp_metrics flush all`."""

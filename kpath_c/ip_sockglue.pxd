@@ -6,3 +6,4 @@ cdef void ip_sock_set_tos(sock *sk, int val) noexcept nogil
 cdef int ip_sock_set_mtu_discover(sock *sk, int val) noexcept nogil
 cdef int ip_setsockopt(sock *sk, int optname, int val) noexcept nogil
 cdef int ip_getsockopt(sock *sk, int optname, int *val) noexcept nogil
+cdef int ip_recv_error(sock *sk, msghdr *msg, int len_) noexcept nogil

@@ -6,8 +6,9 @@ Deviations: values are ints. IP_OPTIONS, IP_PKTOPTIONS, IP_ROUTER_ALERT, IP_UNIC
 multicast answers as on a stream socket; every caller may do what takes CAP_NET_ADMIN.
 """
 from kpath_c.headers.tcp cimport *
+from kpath_c.headers.errqueue cimport *
 from kpath_c.headers.route cimport rt_tos2priority
-from kpath_c.skbuff cimport skb_errqueue_purge
+from kpath_c.skbuff cimport consume_skb, kfree_skb, skb_copy_datagram_msg, skb_errqueue_purge, sock_dequeue_err_skb
 
 # uapi/linux/in.h, what headers/ip.pxd does not have
 cdef enum:
@@ -183,3 +184,30 @@ cdef int ip_getsockopt(sock *sk, int optname, int *val) noexcept nogil:
     else:
         return -ENOPROTOOPT
     return 0
+
+
+cdef int ip_recv_error(sock *sk, msghdr *msg, int len_) noexcept nogil:
+    """recvmsg(MSG_ERRQUEUE): the oldest entry, with its packet as data. The offender's address is not told."""
+    cdef sk_buff *skb = sock_dequeue_err_skb(sk)
+    cdef msg_ext *ext = msg_ext_of(msg)
+    cdef int copied
+
+    if skb == NULL:
+        return -EAGAIN
+    copied = <int>skb.len
+    if copied > len_:
+        msg.msg_flags |= MSG_TRUNC
+        copied = len_
+    if skb_copy_datagram_msg(skb, 0, msg, copied):
+        kfree_skb(skb)
+        return -EFAULT
+    if ext != NULL:
+        # sock_recv_timestamp() for what stands on the error queue
+        if sk.sk_tsflags & SOF_TIMESTAMPING_SOFTWARE and skb.skb_mstamp_ns:
+            ext.has_stamp = 1
+            ext.stamp = skb.skb_mstamp_ns
+        ext.has_ee = 1
+        ext.ee = SKB_EXT_ERR(skb).ee
+    msg.msg_flags |= MSG_ERRQUEUE
+    consume_skb(skb)
+    return copied

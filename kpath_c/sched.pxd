@@ -1,4 +1,5 @@
 """The order of things: arrivals, socket calls and timers of one host, merged in time (see sched.pyx)."""
+from kpath_c.headers.errqueue cimport *
 from kpath_c.headers.kernel cimport *
 
 cdef enum call_op:
@@ -18,6 +19,7 @@ cdef enum call_op:
     OP_SENDTO
     OP_TCP_INFO
     OP_IOCTL
+    OP_SPLICE
 
 cdef enum call_state:
     CALL_PENDING
@@ -36,7 +38,10 @@ cdef struct call_ev:
     int task                    # index into engine.tasks
     int slot
     int op
-    char s[16]
+    char s[64]
+    u32 *iov                    # of a sendmsg(): length of each part; malloc'ed
+    int n_iov
+    msg_ext got                 # what came back with a receive
     u8 state
     int err                     # errno, positive
     s64 ret
@@ -60,6 +65,7 @@ cdef struct task:
     socket *sock                # whose waiters list it is in
     task *wait_next
     msghdr msg
+    msg_ext ext                 # msg.ubuf points here
     page_frag frag              # current->task_frag
     timer_list timeout          # schedule_timeout() of the call that sleeps
     sockaddr_in sa
@@ -203,6 +209,7 @@ cdef struct engine:
     s64 n_wakes
     s64 max_wakes
     u8 want_wakes
+    u8 stop_on_wake
     s64 rx_gso                  # segment size of what arrives, as a vnet header gives it (0: not GSO); -1: by the MTU
     u32 not_ported_bits
     const char *not_ported[32]

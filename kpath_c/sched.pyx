@@ -25,7 +25,8 @@ from kpath_c.shim.slab cimport kmem_cache_free, kmem_cache_zalloc
 from kpath_c.shim.timer cimport advance_late, mod_timer, next_interrupt_ns, timer_delete, timer_setup
 from kpath_c.skbuff cimport put_page
 from kpath_c.sock cimport release_sock, sk_getsockopt, sk_setsockopt
-from kpath_c.tcp cimport tcp_get_info, tcp_getsockopt, tcp_ioctl, tcp_poll, tcp_setsockopt
+from kpath_c.tcp cimport (tcp_get_info, tcp_getsockopt, tcp_ioctl, tcp_poll, tcp_setsockopt,
+                          tcp_splice_read)
 
 cdef enum:
     GROW_MIN = 1024
@@ -627,7 +628,7 @@ cdef s64 do_accept(engine *e, call_ev *c, socket *s, task *t) noexcept nogil:
 
 cdef s64 do_connect(engine *e, call_ev *c, socket *s, task *t) noexcept nogil:
     cdef int err
-    t.sa.sin_family = AF_INET
+    t.sa.sin_family = AF_UNSPEC if c.a1 else AF_INET
     t.sa.sin_port = htons(<u16>c.a0)
     t.sa.sin_addr = c.addr
     err = inet_stream_connect(s, &t.sa, sizeof(sockaddr_in), O_NONBLOCK if s.nonblock else 0, &t.msg)
@@ -638,6 +639,9 @@ cdef s64 do_connect(engine *e, call_ev *c, socket *s, task *t) noexcept nogil:
 
 cdef s64 do_send(engine *e, call_ev *c, socket *s, task *t) noexcept nogil:
     cdef s64 ret
+    t.ext.iov = c.iov
+    t.ext.n_iov = c.n_iov
+    t.ext.fault = c.a3 != 0
     if not t.msg.resume:
         t.msg.count = <size_t>c.a0
         t.msg.iov_offset = 0
@@ -658,11 +662,18 @@ cdef s64 do_send(engine *e, call_ev *c, socket *s, task *t) noexcept nogil:
 
 cdef s64 do_recv(engine *e, call_ev *c, socket *s, task *t) noexcept nogil:
     cdef int flags = <int>c.a1
+    cdef s64 ret
     if s.nonblock:
         flags |= MSG_DONTWAIT
     if not t.msg.resume:
         t.msg.count = <size_t>c.a0
-    return inet_recvmsg(s, &t.msg, <size_t>c.a0, flags)
+    t.ext.fault = c.a3 != 0
+    if c.op == OP_SPLICE:
+        return tcp_splice_read(s.sk, &t.msg, <size_t>c.a0, flags)
+    ret = inet_recvmsg(s, &t.msg, <size_t>c.a0, flags)
+    t.ext.msg_flags = t.msg.msg_flags
+    c.got = t.ext
+    return ret
 
 
 cdef s64 do_poll(engine *e, call_ev *c, socket *s, task *t) noexcept nogil:
@@ -720,6 +731,8 @@ cdef s64 do_getsockopt(call_ev *c, socket *s) noexcept nogil:
         err = sk_getsockopt(s.sk, SOL_SOCKET, <int>c.a1, &val, &optlen)
     elif c.a0 == SOL_TCP:
         err = tcp_getsockopt(s.sk, <int>c.a0, <int>c.a1, &val)
+        if c.a1 == TCP_CONGESTION and inet_csk(s.sk).icsk_ca_ops != NULL:
+            strncpy(c.s, inet_csk(s.sk).icsk_ca_ops.name, 15)
     elif c.a0 == SOL_IP:
         err = ip_getsockopt(s.sk, <int>c.a1, &ival)
         val = ival
@@ -832,7 +845,7 @@ cdef s64 do_call(engine *e, s64 index, task *t) noexcept nogil:
                s.sk.sk_wmem_queued < s.sk.sk_sndbuf):
             ret = do_send(e, c, s, t)
         return ret
-    if c.op == OP_RECV:
+    if c.op == OP_RECV or c.op == OP_SPLICE:
         ret = do_recv(e, c, s, t)
         if ret != -ERESTARTSYS:
             held_by_call(e, c, s.sk, 0)
@@ -939,6 +952,8 @@ cdef void task_run(engine *e, task *t) noexcept nogil:
         t.call = index
         t.timed_out = 0
         memset(&t.msg, 0, sizeof(msghdr))
+        memset(&t.ext, 0, sizeof(msg_ext))
+        t.msg.ubuf = &t.ext
         t.msg.task_frag = &t.frag
         t.msg.expire = <unsigned long>MAX_SCHEDULE_TIMEOUT()
     ret = do_call(e, index, t)
@@ -1109,7 +1124,7 @@ cdef void engine_run_to(engine *e, s64 until, s64 n_em, s64 call) noexcept nogil
     cdef task *w
     listen_as_wanted(e)
     while not e.oom:
-        if e.n_em >= n_em or (call >= 0 and e.calls[call].state == CALL_DONE):
+        if e.n_em >= n_em or (e.stop_on_wake and e.n_wakes) or (call >= 0 and e.calls[call].state == CALL_DONE):
             return
         ta = e.arr_t[e.arr_i] if e.arr_i < e.n_arr else NEVER
         tc = e.calls[e.call_i].t0 if e.call_i < e.n_calls else NEVER
@@ -1290,6 +1305,8 @@ cdef void engine_free(engine *e) noexcept nogil:
         free(e.conns[i].info)
     for j in range(e.n_infos):
         free(e.infos[j])
+    for j in range(e.n_calls):
+        free(e.calls[j].iov)
     free(e.infos)
     free(e.wakes)
     free(e.tasks)

@@ -1,5 +1,6 @@
 """net/core/skbuff.c: allocation, cloning, freeing, trimming, splitting and coalescing of segments."""
 from kpath_c.headers.skbuff cimport *
+from kpath_c.headers.errqueue cimport ubuf_info_msgzc
 
 cdef sk_buff *__alloc_skb(net *n, unsigned int size, gfp_t gfp_mask, int flags, int node) noexcept nogil
 cdef sk_buff *alloc_skb(net *n, unsigned int size, gfp_t priority) noexcept nogil
@@ -81,3 +82,12 @@ cdef sk_buff *sock_dequeue_err_skb(sock *sk) noexcept nogil
 cdef void skb_errqueue_purge(sk_buff_head *list) noexcept nogil
 cdef void __skb_tstamp_tx(sk_buff *orig_skb, sk_buff *ack_skb, void *hwtstamps, sock *sk, int tstype) noexcept nogil
 cdef void skb_tstamp_tx(sk_buff *orig_skb, void *hwtstamps) noexcept nogil
+
+cdef ubuf_info_msgzc *msg_zerocopy_realloc(sock *sk, size_t size, ubuf_info_msgzc *uarg) noexcept nogil
+cdef void net_zcopy_put(ubuf_info_msgzc *uarg) noexcept nogil
+cdef void net_zcopy_put_abort(ubuf_info_msgzc *uarg, bint have_uref) noexcept nogil
+cdef void skb_zcopy_set(sk_buff *skb, ubuf_info_msgzc *uarg) noexcept nogil
+cdef void skb_zcopy_clear(sk_buff *skb, bint zerocopy_success) noexcept nogil
+cdef void skb_orphan_frags_rx(sk_buff *skb) noexcept nogil
+cdef int skb_zerocopy_iter_stream(sock *sk, sk_buff *skb, msghdr *msg, int length,
+                                  ubuf_info_msgzc *uarg) noexcept nogil

@@ -13,9 +13,11 @@ as not ported.
 """
 from kpath_c.headers.tcp cimport *
 from kpath_c.headers.checksum cimport *
+from kpath_c.headers.errqueue cimport *
 from kpath_c.shim.rbtree cimport rb_erase
 from kpath_c.shim.slab cimport kmem_cache_alloc, kmem_cache_free
-from kpath_c.sock cimport sk_error_report, sock_edemux
+from kpath_c.net_sock cimport sock_put
+from kpath_c.sock cimport sk_error_report, sock_edemux, sock_omalloc
 
 cdef enum:
     # SKB_HEAD_ALIGN(max(MAX_TCP_HEADER, GRO_MAX_HEAD + NET_SKB_PAD)): 224 rounded to 256, and skb_shared_info
@@ -23,6 +25,8 @@ cdef enum:
     SKB_SMALL_HEAD_HEADROOM = 256
     KMALLOC_MAX_CACHE_SIZE = 8192
     KMALLOC_MAX_SIZE = 4 << 20
+    # where in a page malloc()ed memory of a user begins
+    USER_OFFSET = 16
 
 
 # ---------------------------------------------------------------------------------------------- memory
@@ -203,6 +207,7 @@ cdef void skb_release_data(sk_buff *skb, int reason) noexcept nogil:
             __skb_frag_unref(&skb.shinfo.frags[i])
         if skb.frag_list != NULL:
             kfree_skb_list_reason(skb.frag_list, SKB_CONSUMED)
+        skb_zcopy_clear(skb, 1)
     skb.pp_recycle = 0
 
 
@@ -436,6 +441,8 @@ cdef int pskb_expand_head(sk_buff *skb, int nhead, int ntail, gfp_t gfp_mask) no
     cdef int i
     BUG_ON(nhead < 0 or skb_shared(skb))
     if skb_cloned(skb):
+        if skb_zcopy(skb) != NULL:
+            skb_uarg(skb).refcnt += 1
         for i in range(skb.shinfo.nr_frags):
             skb_frag_ref(skb, i)
         skb_release_data(skb, SKB_CONSUMED)
@@ -652,7 +659,7 @@ cdef void *skb_header_pointer(const sk_buff *skb, int offset, int length, void *
 
 
 cdef int skb_copy_datagram_msg(const sk_buff *skb, int offset, msghdr *msg, int length) noexcept nogil:
-    if offset + length > <int>skb.len or <size_t>length > msg.count:
+    if offset + length > <int>skb.len or <size_t>length > msg.count or (length and msg_fault(msg)):
         return -EFAULT
     if msg.buf != NULL:
         skb_copy_bits(skb, offset, msg.buf + msg.iov_offset, length)
@@ -793,6 +800,7 @@ cdef void skb_split(sk_buff *skb, sk_buff *skb1, u32 length) noexcept nogil:
     """What lies behind length goes to skb1, which is empty. Truesizes are the caller's business."""
     cdef int pos = <int>skb_headlen(skb)
     skb1.shinfo.flags |= skb.shinfo.flags & (SKBFL_SHARED_FRAG | SKBFL_PURE_ZEROCOPY)
+    skb_zcopy_set(skb1, <ubuf_info_msgzc *>skb_zcopy(skb))
     if length < <u32>pos:
         skb_split_inside_header(skb, skb1, length, pos)
     else:
@@ -986,10 +994,227 @@ cdef void skb_errqueue_purge(sk_buff_head *list) noexcept nogil:
     __skb_queue_purge(list)
 
 
+cdef void skb_complete_tx_timestamp(sk_buff *skb, sock *sk, int tstype, bint opt_stats) noexcept nogil:
+    """__skb_complete_tx_timestamp()."""
+    cdef sock_exterr_skb *serr = SKB_EXT_ERR(skb)
+    memset(serr, 0, sizeof(serr[0]))
+    serr.ee.ee_errno = ENOMSG
+    serr.ee.ee_origin = SO_EE_ORIGIN_TIMESTAMPING
+    serr.ee.ee_info = <u32>tstype
+    serr.opt_stats = opt_stats
+    if sk.sk_tsflags & SOF_TIMESTAMPING_OPT_ID:
+        serr.ee.ee_data = skb.shinfo.tskey - <u32>sk.sk_tskey
+    if sock_queue_err_skb(sk, skb):
+        kfree_skb(skb)
+
+
+cdef bint skb_tstamp_tx_report_so_timestamping(sk_buff *skb, int tstype) noexcept nogil:
+    if tstype == SCM_TSTAMP_SCHED:
+        return (skb.shinfo.tx_flags & SKBTX_SCHED_TSTAMP) != 0
+    if tstype == SCM_TSTAMP_SND:
+        return (skb.shinfo.tx_flags & SKBTX_SW_TSTAMP) != 0
+    if tstype == SCM_TSTAMP_ACK:
+        return (TCP_SKB_CB(skb).txstamp_ack & TSTAMP_ACK_SK) != 0
+    return tstype == SCM_TSTAMP_COMPLETION and (skb.shinfo.tx_flags & SKBTX_COMPLETION_TSTAMP) != 0
+
+
 cdef void __skb_tstamp_tx(sk_buff *orig_skb, sk_buff *ack_skb, void *hwtstamps, sock *sk, int tstype) noexcept nogil:
-    if sk != NULL and orig_skb.shinfo.tx_flags & SKBTX_ANY_TSTAMP:
-        not_ported(sk.sk_net, "transmit time stamps on the error queue")
+    """A stamp of what was sent goes to the error queue. No device here makes stamps of its own (hwtstamps is NULL)."""
+    cdef sk_buff *skb
+    cdef bint tsonly
+    if sk == NULL or not skb_tstamp_tx_report_so_timestamping(orig_skb, tstype):
+        return
+    tsonly = (sk.sk_tsflags & SOF_TIMESTAMPING_OPT_TSONLY) != 0
+    if tsonly:
+        if sk.sk_tsflags & SOF_TIMESTAMPING_OPT_STATS:
+            not_ported(sk.sk_net, "SOF_TIMESTAMPING_OPT_STATS")
+        skb = alloc_skb(sk.sk_net, 0, GFP_ATOMIC)
+    else:
+        skb = skb_clone(orig_skb, GFP_ATOMIC)
+    if skb == NULL:
+        return
+    if tsonly:
+        skb.shinfo.tx_flags |= orig_skb.shinfo.tx_flags & SKBTX_ANY_TSTAMP
+        skb.shinfo.tskey = orig_skb.shinfo.tskey
+    else:
+        skb_orphan_frags_rx(skb)
+    skb.skb_mstamp_ns = ktime_get_real_ns(sk.sk_net)
+    skb_complete_tx_timestamp(skb, sk, tstype, 0)
 
 
 cdef void skb_tstamp_tx(sk_buff *orig_skb, void *hwtstamps) noexcept nogil:
-    __skb_tstamp_tx(orig_skb, NULL, hwtstamps, orig_skb.sk, 0)
+    __skb_tstamp_tx(orig_skb, NULL, hwtstamps, orig_skb.sk, SCM_TSTAMP_SND)
+
+
+# ---------------------------------------------------------------------------------------------- MSG_ZEROCOPY
+
+cdef ubuf_info_msgzc *msg_zerocopy_alloc(sock *sk, size_t size) noexcept nogil:
+    cdef ubuf_info_msgzc *uarg
+    cdef sk_buff *skb = sock_omalloc(sk, 0, GFP_KERNEL)
+    if skb == NULL:
+        return NULL
+    uarg = <ubuf_info_msgzc *>kmem_cache_alloc(&sk.sk_net.misc_slab)
+    if uarg == NULL:
+        kfree_skb(skb)
+        return NULL
+    uarg.skb = skb
+    uarg.id = <u32>sk.sk_zckey
+    sk.sk_zckey += 1
+    uarg.len = 1
+    uarg.bytelen = <u32>size
+    uarg.zerocopy = 1
+    uarg.refcnt = 1
+    sock_hold(sk)
+    return uarg
+
+
+cdef ubuf_info_msgzc *msg_zerocopy_realloc(sock *sk, size_t size, ubuf_info_msgzc *uarg) noexcept nogil:
+    """A further call may join the one before, so that both are told of at once; else a new one."""
+    cdef u32 bytelen
+    if uarg != NULL:
+        bytelen = uarg.bytelen + <u32>size
+        if uarg.len != 65535 - 1 and bytelen <= 1 << 19 and uarg.id + uarg.len == <u32>sk.sk_zckey:
+            uarg.len += 1
+            uarg.bytelen = bytelen
+            sk.sk_zckey += 1
+            uarg.refcnt += 1
+            return uarg
+    return msg_zerocopy_alloc(sk, size)
+
+
+cdef bint skb_zerocopy_notify_extend(sk_buff *skb, u32 lo, u16 length) noexcept nogil:
+    cdef sock_exterr_skb *serr = SKB_EXT_ERR(skb)
+    if <u64>(serr.ee.ee_data - serr.ee.ee_info) + 1 + length >= 1ULL << 32 or lo != serr.ee.ee_data + 1:
+        return 0
+    serr.ee.ee_data += length
+    return 1
+
+
+cdef void msg_zerocopy_callback(ubuf_info_msgzc *uarg) noexcept nogil:
+    """__msg_zerocopy_callback(): the last user of the pages is gone."""
+    cdef sk_buff *skb = uarg.skb
+    cdef sk_buff *tail
+    cdef sock *sk = skb.sk
+    cdef sock_exterr_skb *serr = SKB_EXT_ERR(skb)
+    # Without a call left it was aborted, and there is nothing to tell.
+    if uarg.len and not sock_flag(sk, SOCK_DEAD):
+        memset(serr, 0, sizeof(serr[0]))
+        serr.ee.ee_origin = SO_EE_ORIGIN_ZEROCOPY
+        serr.ee.ee_info = uarg.id
+        serr.ee.ee_data = uarg.id + uarg.len - 1
+        if not uarg.zerocopy:
+            serr.ee.ee_code |= SO_EE_CODE_ZEROCOPY_COPIED
+        tail = skb_peek_tail(&sk.sk_error_queue)
+        if (tail == NULL or SKB_EXT_ERR(tail).ee.ee_origin != SO_EE_ORIGIN_ZEROCOPY or
+                not skb_zerocopy_notify_extend(tail, uarg.id, uarg.len)):
+            __skb_queue_tail(&sk.sk_error_queue, skb)
+            skb = NULL
+        sk_error_report(sk)
+    kmem_cache_free(&sk.sk_net.misc_slab, uarg)
+    if skb != NULL:
+        consume_skb(skb)
+    sock_put(sk)
+
+
+cdef void msg_zerocopy_complete(ubuf_info_msgzc *uarg, bint success) noexcept nogil:
+    uarg.zerocopy &= <u8>success
+    uarg.refcnt -= 1
+    if uarg.refcnt == 0:
+        msg_zerocopy_callback(uarg)
+
+
+cdef void net_zcopy_put(ubuf_info_msgzc *uarg) noexcept nogil:
+    if uarg != NULL:
+        msg_zerocopy_complete(uarg, 1)
+
+
+cdef void net_zcopy_put_abort(ubuf_info_msgzc *uarg, bint have_uref) noexcept nogil:
+    if uarg == NULL:
+        return
+    uarg.skb.sk.sk_zckey -= 1
+    uarg.len -= 1
+    if have_uref:
+        msg_zerocopy_complete(uarg, 1)
+
+
+cdef void skb_zcopy_set(sk_buff *skb, ubuf_info_msgzc *uarg) noexcept nogil:
+    if skb == NULL or uarg == NULL or skb_zcopy(skb) != NULL:
+        return
+    uarg.refcnt += 1
+    skb.shinfo.destructor_arg = uarg
+    skb.shinfo.flags |= SKBFL_ZEROCOPY_FRAG | SKBFL_DONT_ORPHAN
+
+
+cdef void skb_zcopy_clear(sk_buff *skb, bint zerocopy_success) noexcept nogil:
+    cdef ubuf_info_msgzc *uarg = <ubuf_info_msgzc *>skb_zcopy(skb)
+    if uarg != NULL:
+        skb.shinfo.flags &= <u8>~SKBFL_ALL_ZEROCOPY
+        msg_zerocopy_complete(uarg, zerocopy_success)
+
+
+# Who takes a packet from a virtual device must not hold the user's pages: it gets a copy, and the sender is told so. The
+# skb here is about to be freed, so no pages need to be swapped.
+cdef void skb_orphan_frags_rx(sk_buff *skb) noexcept nogil:
+    if skb_zcopy(skb) != NULL:
+        skb_uarg(skb).zerocopy = 0
+
+
+cdef u32 user_part(const msghdr *msg, u32 *offset) noexcept nogil:
+    """Bytes left of the part of user memory that the call stands in; offset: how far into it."""
+    cdef msg_ext *ext = msg_ext_of(msg)
+    cdef size_t at = msg.iov_offset
+    cdef int i
+    if ext != NULL:
+        for i in range(ext.n_iov):
+            if at < ext.iov[i]:
+                offset[0] = <u32>at
+                return ext.iov[i] - <u32>at
+            at -= ext.iov[i]
+    offset[0] = <u32>at
+    return <u32>msg.count
+
+
+cdef int zerocopy_fill_skb_from_iter(sk_buff *skb, msghdr *msg, u32 length) noexcept nogil:
+    """net/core/datagram.c. Each part of user memory is taken to begin USER_OFFSET into a page of its own."""
+    cdef u32 offset, start, copied, size
+    cdef u32 room
+    while length and msg.count:
+        if skb.shinfo.nr_frags == MAX_SKB_FRAGS:
+            return -EMSGSIZE
+        if msg_fault(msg):
+            return -EFAULT
+        copied = user_part(msg, &offset)
+        start = (USER_OFFSET + offset) % <u32>PAGE_SIZE
+        room = <u32>(MAX_SKB_FRAGS - skb.shinfo.nr_frags) * <u32>PAGE_SIZE - start
+        copied = min_u32(min_u32(copied, length), min_u32(room, <u32>msg.count))
+        length -= copied
+        msg.count -= copied
+        msg.iov_offset += copied
+        skb.data_len += copied
+        skb.len += copied
+        skb.truesize += <u32>ALIGN(copied + start, PAGE_SIZE)
+        while copied:
+            size = min_u32(copied, <u32>PAGE_SIZE - start)
+            skb_fill_page_desc(skb, skb.shinfo.nr_frags, 0, <int>start, <int>size)
+            copied -= size
+            start = 0
+    return 0
+
+
+cdef int skb_zerocopy_iter_stream(sock *sk, sk_buff *skb, msghdr *msg, int length,
+                                  ubuf_info_msgzc *uarg) noexcept nogil:
+    """Puts pages of the user into the skb; how many bytes, -EMSGSIZE or -EEXIST: it takes no more of these."""
+    cdef u32 orig_len = skb.len
+    cdef u32 orig_size = skb.truesize
+    cdef ubuf_info_msgzc *orig_uarg = <ubuf_info_msgzc *>skb_zcopy(skb)
+    cdef int err
+    if orig_uarg != NULL and uarg != orig_uarg:
+        return -EEXIST
+    err = zerocopy_fill_skb_from_iter(skb, msg, <u32>length)
+    sk_wmem_queued_add(sk, <int>(skb.truesize - orig_size))
+    if not skb_zcopy_pure(skb):
+        sk_mem_charge(sk, <int>(skb.truesize - orig_size))
+    if err == -EFAULT or (err == -EMSGSIZE and skb.len == orig_len):
+        return err
+    skb_zcopy_set(skb, uarg)
+    return <int>(skb.len - orig_len)

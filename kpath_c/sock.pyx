@@ -11,6 +11,7 @@ namespaces (the process is taken to be root); sleeping is told to the caller (-E
 net.hooks.wake with the EPOLL bits of the kernel's wake-up, all of them where the kernel gives none.
 """
 from kpath_c.headers.tcp cimport *
+from kpath_c.headers.errqueue cimport *
 from kpath_c.net_sock cimport *
 from kpath_c.inet_hashtables cimport sock_gen_put
 from kpath_c.shim.slab cimport kmem_cache_alloc, kmem_cache_free
@@ -28,7 +29,6 @@ cdef enum:
     SK_MEMINFO_VARS = 9
     # A wake-up without bits reaches everybody who waits.
     EPOLL_ALL = 0x27FF
-    SOF_TIMESTAMPING_TX_RECORD_MASK = 0x40303   # TX_HARDWARE, TX_SOFTWARE, TX_SCHED, TX_ACK, TX_COMPLETION
 
 
 # ---------------------------------------------------------------------------------------------- errors, routes
@@ -225,6 +225,26 @@ cdef int set_linger(sock *sk, const void *optval, unsigned int optlen) noexcept 
     return 0
 
 
+cdef int sock_set_timestamping(sock *sk, int optname, int val) noexcept nogil:
+    cdef tcp_sock *tp = tcp_sk(sk)
+    if val & ~<int>SOF_TIMESTAMPING_MASK:
+        return -EINVAL
+    if val & SOF_TIMESTAMPING_OPT_ID_TCP and not (val & SOF_TIMESTAMPING_OPT_ID):
+        return -EINVAL
+    if val & SOF_TIMESTAMPING_OPT_ID and not (sk.sk_tsflags & SOF_TIMESTAMPING_OPT_ID):
+        if (1 << sk.sk_state) & (TCPF_CLOSE | TCPF_LISTEN):
+            return -EINVAL
+        # What ids count from: the byte that is written next, or the oldest that is not acknowledged.
+        sk.sk_tskey = <int>(tp.write_seq if val & SOF_TIMESTAMPING_OPT_ID_TCP else tp.snd_una)
+    if val & SOF_TIMESTAMPING_OPT_STATS and not (val & SOF_TIMESTAMPING_OPT_TSONLY):
+        return -EINVAL
+    if val & SOF_TIMESTAMPING_BIND_PHC:
+        return -EOPNOTSUPP              # there is no hardware clock
+    sk.sk_tsflags = <u32>val
+    sock_valbool_flag(sk, SOCK_TSTAMP_NEW, optname == SO_TIMESTAMPING_NEW)
+    return 0
+
+
 cdef int set_locked(sock *sk, int optname, int val, const void *optval, unsigned int optlen) noexcept nogil:
     cdef bint valbool = val != 0
     cdef net *n = sock_net(sk)
@@ -263,10 +283,7 @@ cdef int set_locked(sock *sk, int optname, int val, const void *optval, unsigned
     elif optname == SO_TIMESTAMPNS or optname == SO_TIMESTAMPNS_NEW:
         __sock_set_timestamps(sk, valbool, optname == SO_TIMESTAMPNS_NEW, 1)
     elif optname == SO_TIMESTAMPING or optname == SO_TIMESTAMPING_NEW:
-        if val & SOF_TIMESTAMPING_TX_RECORD_MASK:
-            not_ported(n, "SO_TIMESTAMPING of what is sent")
-        sk.sk_tsflags = <u32>val & ~<u32>SOF_TIMESTAMPING_TX_RECORD_MASK
-        sock_valbool_flag(sk, SOCK_TSTAMP_NEW, optname == SO_TIMESTAMPING_NEW)
+        return sock_set_timestamping(sk, optname, val)
     elif optname == SO_RCVLOWAT:
         if val < 0:
             val = INT_MAX

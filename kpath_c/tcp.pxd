@@ -76,3 +76,4 @@ cdef int tcp_getsockopt(sock *sk, int level, int optname, s64 *optval) noexcept 
 cdef void tcp_get_info(sock *sk, tcp_info *info) noexcept nogil
 cdef int tcp_inbound_hash(sock *sk, const request_sock *req, const sk_buff *skb, const void *saddr, const void *daddr,
                           int family, int dif, int sdif) noexcept nogil      # enum skb_drop_reason
+cdef int tcp_splice_read(sock *sk, msghdr *msg, size_t len_, int flags) noexcept nogil

@@ -7,7 +7,7 @@ Follows net/ipv4/tcp.c of Linux 6.18 (GPL-2.0-only).
 Deviations
 - A call that would sleep returns -ERESTARTSYS and is entered again (see msghdr); there is no socket backlog.
 - The orphan counter is read directly; the kernel reads a copy that is up to 100 ms old.
-- Left out: splice, zero copy both ways, devmem, tcp_read_sock(), tcp_mmap(), statistics for timestamping, ULP, AO keys,
+- Left out: splicing into the socket, zero copy on receive, devmem, tcp_mmap(), statistics for timestamping, ULP, AO keys,
   BPF, MPTCP. MD5 keys cannot be set; a segment that carries MD5 or AO is dropped as by a socket without keys.
 - Control messages are not made: msg_inq is filled in, receive timestamps and the error queue are not ported.
 - Host memory is HOST_FREE_PAGES: the kernel sizes its tables and limits by what the machine has.
@@ -15,16 +15,18 @@ Deviations
 from libc.string cimport memset, memcpy
 
 from kpath_c.headers.tcp cimport *
+from kpath_c.headers.errqueue cimport *
 from kpath_c.net_tcp cimport *
 from kpath_c.af_inet cimport __inet_stream_connect, inet_sk_state_store
 from kpath_c.inet_connection_sock cimport inet_csk_destroy_sock, inet_csk_listen_stop, inet_csk_reqsk_queue_drop
 from kpath_c.inet_hashtables cimport (inet_bhash2_reset_saddr, inet_hashinfo_free, inet_hashinfo_init, inet_put_port,
                                       inet_unhash)
 from kpath_c.inet_timewait_sock cimport inet_twsk_deschedule_put
-from kpath_c.ip_sockglue cimport ip_getsockopt, ip_setsockopt
+from kpath_c.ip_sockglue cimport ip_getsockopt, ip_recv_error, ip_setsockopt
 from kpath_c.shim.slab cimport kmem_cache_alloc, kmem_cache_free
-from kpath_c.skbuff cimport (__kfree_skb, __skb_queue_purge, alloc_skb_fclone, put_page, skb_attempt_defer_free,
-                             skb_copy_datagram_msg, skb_rbtree_purge)
+from kpath_c.skbuff cimport (__kfree_skb, __skb_queue_purge, alloc_skb_fclone, msg_zerocopy_realloc, net_zcopy_put,
+                             net_zcopy_put_abort, put_page, skb_attempt_defer_free, skb_copy_datagram_msg,
+                             skb_rbtree_purge, skb_zerocopy_iter_stream)
 from kpath_c.sock cimport (release_sock, sk_error_report, sk_page_frag_refill, sk_set_peek_off, sk_wait_data,
                            sock_rfree)
 from kpath_c.stream cimport (sk_stream_error, sk_stream_wait_close, sk_stream_wait_connect, sk_stream_wait_memory,
@@ -67,8 +69,7 @@ cdef enum:
     TCP_REPAIR_OFF_NO_WP = -1           # without a window probe
 
 cdef enum:
-    # Bits of sk_tsflags that mark sent segments (SOF_TIMESTAMPING_TX_*), and those that are told with received data.
-    TX_TIMESTAMP_FLAGS = (1 << 0) | (1 << 1) | (1 << 8) | (1 << 9) | (1 << 18)
+    # Bits of sk_tsflags that are told with received data.
     RX_TIMESTAMP_FLAGS = (1 << 4) | (1 << 6)
 
 # ---------------------------------------------------------------------------------------------- memory pressure
@@ -188,8 +189,28 @@ cdef void tcp_init_sock(sock *sk) noexcept nogil:
 
 
 cdef void tcp_tx_timestamp(sock *sk) noexcept nogil:
-    if sk.sk_tsflags & TX_TIMESTAMP_FLAGS:
-        not_ported(sock_net(sk), "SO_TIMESTAMPING of sent data")
+    """SO_TIMESTAMPING: the skb with the last byte of a send() carries what is to be told of it."""
+    cdef sk_buff *skb
+    cdef u32 tsflags = sk.sk_tsflags
+    if not tsflags:
+        return
+    skb = tcp_write_queue_tail(sk)
+    if skb == NULL:
+        skb = skb_rb_last(&sk.tcp_rtx_queue)
+    if skb == NULL:
+        return
+    if tsflags & SOF_TIMESTAMPING_TX_HARDWARE:
+        skb.shinfo.tx_flags |= SKBTX_HW_TSTAMP_NOBPF
+    if tsflags & SOF_TIMESTAMPING_TX_SOFTWARE:
+        skb.shinfo.tx_flags |= SKBTX_SW_TSTAMP
+    if tsflags & SOF_TIMESTAMPING_TX_SCHED:
+        skb.shinfo.tx_flags |= SKBTX_SCHED_TSTAMP
+    if tsflags & SOF_TIMESTAMPING_TX_COMPLETION:
+        skb.shinfo.tx_flags |= SKBTX_COMPLETION_TSTAMP
+    if tsflags & SOF_TIMESTAMPING_TX_ACK:
+        TCP_SKB_CB(skb).txstamp_ack |= TSTAMP_ACK_SK
+    if tsflags & SOF_TIMESTAMPING_TX_RECORD_MASK:
+        skb.shinfo.tskey = TCP_SKB_CB(skb).seq + skb.len - 1
 
 # ---------------------------------------------------------------------------------------------- readiness
 
@@ -482,6 +503,34 @@ cdef sk_buff *tcp_sendmsg_new_segment(sock *sk) noexcept nogil:
     return skb
 
 
+cdef int tcp_downgrade_zcopy_pure(sock *sk, sk_buff *skb) noexcept nogil:
+    """From now on the skb has bytes of its own: what the user's pages cost is charged after all."""
+    cdef u32 extra
+    if skb_zcopy_pure(skb):
+        extra = skb.truesize - SKB_TRUESIZE(skb_end_offset(skb))
+        if not sk_wmem_schedule(sk, <int>extra):
+            return -ENOMEM
+        sk_mem_charge(sk, <int>extra)
+        skb.shinfo.flags &= <u8>~SKBFL_PURE_ZEROCOPY
+    return 0
+
+
+cdef int tcp_sendmsg_append_zerocopy(sock *sk, msghdr *msg, sk_buff *skb, int copy) noexcept nogil:
+    """The same for MSG_ZEROCOPY, which puts the user's own pages into the skb."""
+    cdef int err
+    if not skb.len:
+        skb.shinfo.flags |= SKBFL_PURE_ZEROCOPY
+    if not skb_zcopy_pure(skb):
+        copy = tcp_wmem_schedule(sk, copy)
+        if not copy:
+            return 0
+    err = skb_zerocopy_iter_stream(sk, skb, msg, copy, msg_ext_of(msg).uarg)
+    if err == -EMSGSIZE or err == -EEXIST:
+        tcp_mark_push(tcp_sk(sk), skb)
+        return -EMSGSIZE
+    return err
+
+
 cdef int tcp_sendmsg_append(sock *sk, msghdr *msg, sk_buff *skb, int copy) noexcept nogil:
     """Append up to `copy` bytes, which only count. Gives how many; 0: wait for space; -EMSGSIZE: no frag is left."""
     cdef tcp_sock *tp = tcp_sk(sk)
@@ -499,9 +548,13 @@ cdef int tcp_sendmsg_append(sock *sk, msghdr *msg, sk_buff *skb, int copy) noexc
         merge = 0
 
     copy = min_int(copy, <int>(pfrag.size - pfrag.offset))
+    if tcp_downgrade_zcopy_pure(sk, skb):
+        return 0
     copy = tcp_wmem_schedule(sk, copy)
     if not copy:
         return 0
+    if msg_fault(msg):
+        return -EFAULT
 
     msg.count -= <size_t>copy
     msg.iov_offset += <size_t>copy
@@ -516,7 +569,43 @@ cdef int tcp_sendmsg_append(sock *sk, msghdr *msg, sk_buff *skb, int copy) noexc
     return copy
 
 
+cdef int tcp_sendmsg_zerocopy(sock *sk, msghdr *msg, size_t size) noexcept nogil:
+    """MSG_ZEROCOPY at the start of a call: what its completion will be told by."""
+    cdef msg_ext *ext = msg_ext_of(msg)
+    ext.zc = 0
+    ext.uarg = NULL
+    if not (msg.msg_flags & MSG_ZEROCOPY) or not size or not sock_flag(sk, SOCK_ZEROCOPY):
+        return 0
+    ext.uarg = msg_zerocopy_realloc(sk, size, <ubuf_info_msgzc *>skb_zcopy(tcp_write_queue_tail(sk)))
+    if ext.uarg == NULL:
+        return -ENOBUFS
+    if sk.sk_route_caps & <u64>NETIF_F_SG:
+        ext.zc = 1
+    else:
+        ext.uarg.zerocopy = 0
+    return 0
+
+
 cdef int tcp_sendmsg_locked(sock *sk, msghdr *msg, size_t size) noexcept nogil:
+    cdef msg_ext *ext = msg_ext_of(msg)
+    cdef int ret
+    if ext != NULL and not msg.resume:
+        ret = tcp_sendmsg_zerocopy(sk, msg, size)
+        if ret:
+            return tcp_sendmsg_error(sk, <int>msg.msg_flags, ret)
+    ret = tcp_sendmsg_queue(sk, msg, size)
+    if ext != NULL and ret != -ERESTARTSYS:
+        if ret < 0:
+            net_zcopy_put_abort(ext.uarg, 1)
+        else:
+            net_zcopy_put(ext.uarg)
+        ext.uarg = NULL
+    return ret
+
+
+cdef int tcp_sendmsg_queue(sock *sk, msghdr *msg, size_t size) noexcept nogil:
+    """tcp_sendmsg_locked() but for the user's pages, whose fate the caller settles."""
+    cdef bint zc = msg_ext_of(msg) != NULL and msg_ext_of(msg).zc
     cdef tcp_sock *tp = tcp_sk(sk)
     cdef net *n = sock_net(sk)
     cdef sk_buff *skb
@@ -533,9 +622,9 @@ cdef int tcp_sendmsg_locked(sock *sk, msghdr *msg, size_t size) noexcept nogil:
     cdef bint failed = 0
     cdef long timeo = 0
 
-    if size and ((flags & MSG_ZEROCOPY and sock_flag(sk, SOCK_ZEROCOPY)) or flags & MSG_SPLICE_PAGES):
-        # The bytes go the ordinary way: what is lost is how the kernel charges and splits pinned pages.
-        not_ported(n, "MSG_ZEROCOPY and splice")
+    if size and flags & MSG_SPLICE_PAGES:
+        # The bytes go the ordinary way: what is lost is how the kernel charges and splits spliced pages.
+        not_ported(n, "MSG_SPLICE_PAGES")
 
     if state <= SEND_WAIT_FASTOPEN:
         if not tp.repair and (flags & MSG_FASTOPEN or inet_test_bit(INET_FLAGS_DEFER_CONNECT, sk) or
@@ -607,7 +696,10 @@ cdef int tcp_sendmsg_locked(sock *sk, msghdr *msg, size_t size) noexcept nogil:
                     copy = size_goal
                 if <size_t>copy > msg.count:
                     copy = <int>msg.count
-                done = tcp_sendmsg_append(sk, msg, skb, copy)
+                if zc:
+                    done = tcp_sendmsg_append_zerocopy(sk, msg, skb, copy)
+                else:
+                    done = tcp_sendmsg_append(sk, msg, skb, copy)
                 if done != -EMSGSIZE:
                     break
                 fresh = 1
@@ -635,6 +727,11 @@ cdef int tcp_sendmsg_locked(sock *sk, msghdr *msg, size_t size) noexcept nogil:
                 elif skb == tcp_send_head(sk):
                     tcp_push_one(sk, <unsigned int>mss_now)
                 continue
+
+            if done < 0:
+                err = done
+                failed = 1
+                break
 
             set_bit(SOCK_NOSPACE, &sk.sk_socket.flags)
             tcp_remove_empty_skb(sk)
@@ -1045,20 +1142,115 @@ cdef int tcp_recvmsg(sock *sk, msghdr *msg, size_t len_, int flags) noexcept nog
     cdef int ret
 
     if flags & MSG_ERRQUEUE:
-        if not skb_queue_empty(&sk.sk_error_queue):
-            not_ported(sock_net(sk), "MSG_ERRQUEUE")
-        return -EAGAIN
+        return ip_recv_error(sk, msg, <int>len_)
 
     lock_sock(sk)
     ret = tcp_recvmsg_locked(sk, msg, len_, flags)
     release_sock(sk)
 
     if ret >= 0:
-        if sk.sk_tsflags & RX_TIMESTAMP_FLAGS or sock_flag(sk, SOCK_RCVTSTAMP):
+        if (sk.sk_tsflags & RX_TIMESTAMP_FLAGS and sk.sk_tsflags & SOF_TIMESTAMPING_RX_SOFTWARE) or sock_flag(sk, SOCK_RCVTSTAMP):
             not_ported(sock_net(sk), "receive timestamps")
         if tcp_sk(sk).recvmsg_inq or msg.msg_get_inq:
             msg.msg_inq = tcp_inq_hint(sk)
+            if tcp_sk(sk).recvmsg_inq and msg_ext_of(msg) != NULL:
+                msg_ext_of(msg).has_inq = 1
+                msg_ext_of(msg).inq = msg.msg_inq
     return ret
+
+# ---------------------------------------------------------------------------------------------- splicing
+
+cdef int tcp_read_sock(sock *sk, size_t want) noexcept nogil:
+    """tcp_read_sock() with an actor that takes `want` bytes. Urgent data is never passed on, but ends the run."""
+    cdef tcp_sock *tp = tcp_sk(sk)
+    cdef u32 seq = tp.copied_seq
+    cdef u32 offset = 0
+    cdef u32 used, urg_offset
+    cdef int copied = 0
+    cdef sk_buff *skb
+
+    if sk.sk_state == TCP_LISTEN:
+        return -ENOTCONN
+    while True:
+        skb = tcp_recv_skb(sk, seq, &offset)
+        if skb == NULL:
+            break
+        if offset < skb.len:
+            used = skb.len - offset
+            if tp.urg_data:
+                urg_offset = tp.urg_seq - seq
+                if urg_offset < used:
+                    used = urg_offset
+                if not used:
+                    break
+            used = <u32>min_size(used, want)
+            if not used:
+                break
+            want -= used
+            seq += used
+            copied += <int>used
+            offset += used
+            if offset != skb.len:
+                continue
+        if TCP_SKB_CB(skb).tcp_flags & TCPHDR_FIN:
+            tcp_eat_recv_skb(sk, skb)
+            seq += 1
+            break
+        tcp_eat_recv_skb(sk, skb)
+        if not want:
+            break
+        tp.copied_seq = seq
+    tp.copied_seq = seq
+
+    tcp_rcv_space_adjust(sk)
+    if copied > 0:
+        tcp_recv_skb(sk, seq, &offset)
+        tcp_cleanup_rbuf(sk, copied)
+    return copied
+
+
+cdef int tcp_splice_read(sock *sk, msghdr *msg, size_t len_, int flags) noexcept nogil:
+    """splice() from the socket into a pipe, which is taken to have room."""
+    cdef long timeo
+    cdef int spliced = 0
+    cdef int ret = 0
+    cdef bint resumed = msg.resume
+
+    timeo = sk_wait_resume(sk, msg) if resumed else sock_rcvtimeo(sk, flags & MSG_DONTWAIT)
+    while len_:
+        if not resumed:
+            ret = tcp_read_sock(sk, len_)
+            if ret < 0:
+                break
+            if ret:
+                len_ -= <size_t>ret
+                spliced += ret
+                if (not len_ or not timeo or sk.sk_err or sk.sk_state == TCP_CLOSE or
+                        sk.sk_shutdown & RCV_SHUTDOWN):
+                    break
+                continue
+            if spliced or sock_flag(sk, SOCK_DONE):
+                break
+            if sk.sk_err:
+                ret = sock_error(sk)
+                break
+            if sk.sk_shutdown & RCV_SHUTDOWN:
+                break
+            if sk.sk_state == TCP_CLOSE:
+                ret = -ENOTCONN
+                break
+            if not timeo:
+                ret = -EAGAIN
+                break
+            # Data that cannot be spliced, as urgent data: waiting would never end.
+            if not skb_queue_empty(&sk.sk_receive_queue):
+                break
+        resumed = 0
+        ret = sk_wait_data(sk, msg, &timeo, NULL)
+        if ret < 0:
+            return ret
+    release_sock(sk)
+    return spliced if spliced else ret
 
 # ---------------------------------------------------------------------------------------------- states
 

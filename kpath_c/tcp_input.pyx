@@ -20,7 +20,8 @@ from libc.string cimport memset
 from kpath_c.headers.tcp cimport *
 from kpath_c.net_tcp cimport *
 from kpath_c.shim.win_minmax cimport minmax_running_min
-from kpath_c.skbuff cimport skb_shift
+from kpath_c.headers.errqueue cimport SCM_TSTAMP_ACK
+from kpath_c.skbuff cimport __skb_tstamp_tx, skb_shift
 from kpath_c.tcp cimport tcp_set_window_clamp
 from kpath_c.tcp_cong cimport tcp_set_ca_state
 from kpath_c.tcp_output cimport (
@@ -2084,13 +2085,13 @@ cdef u32 tcp_tso_acked(sock *sk, sk_buff *skb) noexcept nogil:
 
 
 cdef void tcp_ack_tstamp(sock *sk, sk_buff *skb, sk_buff *ack_skb, u32 prior_snd_una) noexcept nogil:
-    """SOF_TIMESTAMPING_TX_ACK would be reported here."""
+    """SOF_TIMESTAMPING_TX_ACK: the last byte of a send() has been acknowledged."""
     if TCP_SKB_CB(skb).txstamp_ack == 0:
         return
 
     if (not before(skb_shinfo(skb).tskey, prior_snd_una) and
             before(skb_shinfo(skb).tskey, tcp_sk(sk).snd_una)):
-        not_ported(sock_net(sk), b"transmit timestamps")
+        __skb_tstamp_tx(skb, ack_skb, NULL, sk, SCM_TSTAMP_ACK)
 
 
 cdef int tcp_clean_rtx_queue(sock *sk, sk_buff *ack_skb, u32 prior_fack, u32 prior_snd_una,

@@ -19,11 +19,12 @@ Follows net/ipv4/tcp_output.c of Linux 6.18 (GPL-2.0-only). Deviations:
 from libc.string cimport memcpy, memset
 
 from kpath_c.headers.tcp cimport *
+from kpath_c.headers.errqueue cimport msg_ext_of, msg_fault
 from kpath_c.net_tcp cimport *
 from kpath_c.shim.timer cimport (hrtimer_cancel, hrtimer_is_queued, hrtimer_setup, hrtimer_start_range_ns,
                                  hrtimer_try_to_cancel)
 from kpath_c.skbuff cimport (alloc_skb, alloc_skb_fclone, consume_skb, kfree_skb, pskb_copy, skb_clone, skb_copy,
-                             skb_frag_unref, skb_shift, skb_split, skb_unclone_keeptruesize)
+                             skb_frag_unref, skb_shift, skb_split, skb_unclone_keeptruesize, skb_zcopy_set)
 from kpath_c.sock cimport __sock_wfree, sk_free, sk_reset_timer, skb_page_frag_refill, skb_set_owner_w
 from kpath_c.tcp cimport tcp_stream_alloc_skb, tcp_wmem_schedule, tcp_write_queue_purge
 from kpath_c.tcp_cong cimport tcp_ca_find_key
@@ -2454,7 +2455,7 @@ cdef int syn_data_xmit(sock *sk, sk_buff *syn) noexcept nogil:
         space = tcp_wmem_schedule(sk, space)
     if space:
         # copy_page_from_iter(): bytes only count
-        space = <int>min_size(<size_t>space, fo.data.count)
+        space = 0 if msg_fault(fo.data) else <int>min_size(<size_t>space, fo.data.count)
         fo.data.count -= <size_t>space
         fo.data.iov_offset += <size_t>space
         if space == 0:
@@ -2464,6 +2465,8 @@ cdef int syn_data_xmit(sock *sk, sk_buff *syn) noexcept nogil:
         get_page(pfrag.page)
         pfrag.offset += <u32>space
         skb_len_add(syn_data, space)
+        if msg_ext_of(fo.data) != NULL:
+            skb_zcopy_set(syn_data, msg_ext_of(fo.data).uarg)
     # nothing is left for the connect() that waits
     if <size_t>space == fo.size:
         fo.data = NULL

@@ -107,12 +107,22 @@ class Calls:
 
     # --- into the host
 
-    def host(self, d: Descriptor, op: str, a0: int = 0, a1: int = 0, a2: int = 0, a3: int = 0, s: str = "") -> Outcome:
+    def host(
+        self,
+        d: Descriptor,
+        op: str,
+        a0: int = 0,
+        a1: int = 0,
+        a2: int = 0,
+        a3: int = 0,
+        s: str = "",
+        iov: list[int] | None = None,
+    ) -> Outcome:
         """Starts a call in the host."""
         host = self.runner.host
         if d.kind != "socket":
             return Outcome(-1, errno.ENOTSOCK)
-        host.call(d.slot, op, a0, a1, a2, a3, s, self.runner.thread)
+        host.call(d.slot, op, a0, a1, a2, a3, s, self.runner.thread, iov)
         return Outcome(index=host.calls_made() - 1)
 
     def new_slot(self) -> int:
@@ -205,7 +215,8 @@ class Calls:
 
         def accepted(ret: int, err: int, value: int) -> None:
             if ret >= 0:
-                self.add(new, expected)
+                new.fd = expected
+                self.fds[expected] = new
                 self.runner.socket_accepted(new)
 
         outcome.check = accepted
@@ -246,7 +257,7 @@ class Calls:
         d = self.socket_of(args[0])
         if d.kind == "pipe":
             return Outcome(min(length, d.queued))
-        return self.host(d, "recv", length, flags, a3=int(len(args) > 1 and self.is_null(args[1])))
+        return self.host(d, "recv", length, flags, a3=int(self.is_null(args[1])))
 
     def sys_read(self, args: list[Expr]) -> Outcome:
         self.count(args, 3)
@@ -262,10 +273,10 @@ class Calls:
 
     def sys_readv(self, args: list[Expr]) -> Outcome:
         self.count(args, 3)
-        return self.host(self.socket_of(args[0]), "recv", self.vector(args[1]), 0)
+        return self.host(self.socket_of(args[0]), "recv", sum(self.vector(args[1])), 0)
 
     def send(self, args: list[Expr], length: int, flags: int) -> Outcome:
-        return self.host(self.socket_of(args[0]), "send", length, flags, a3=int(len(args) > 1 and self.is_null(args[1])))
+        return self.host(self.socket_of(args[0]), "send", length, flags, a3=int(self.is_null(args[1])))
 
     def sys_write(self, args: list[Expr]) -> Outcome:
         self.count(args, 3)
@@ -292,39 +303,39 @@ class Calls:
 
     def sys_writev(self, args: list[Expr]) -> Outcome:
         self.count(args, 3)
-        return self.host(self.socket_of(args[0]), "send", self.vector(args[1]), 0)
+        parts = self.vector(args[1])
+        return self.host(self.socket_of(args[0]), "send", sum(parts), 0, iov=parts)
 
-    def vector(self, e: Expr) -> int:
-        """Bytes of an iovec array."""
+    def vector(self, e: Expr) -> list[int]:
+        """Lengths of an iovec array."""
         if not isinstance(e, Array):
             raise ScriptError("expected an iovec array")
-        total = 0
+        lengths = []
         for item in e.items:
             if not isinstance(item, Struct) or len(item.items) != 2:
                 raise ScriptError("expected {..., LENGTH} in an iovec array")
-            total += self.number(item.items[1])
-        return total
+            lengths.append(self.number(item.items[1]))
+        return lengths
 
-    def message(self, e: Expr) -> tuple[int, int, Array | None, int]:
-        """A msghdr: (bytes, parts, msg_control, msg_flags)."""
+    def message(self, e: Expr) -> tuple[list[int], Array | None, int]:
+        """A msghdr: (lengths of its parts, msg_control, msg_flags)."""
         if not isinstance(e, Struct):
             raise ScriptError("expected a msghdr")
         vector, control, flags = e.get("msg_iov"), e.get("msg_control"), e.get("msg_flags")
         if vector is None or not isinstance(control, Array | None):
             raise ScriptError("expected msg_iov and, at most, msg_control")
-        parts = sum(1 for i in getattr(vector, "items", ()) if self.number(i.items[1]))
-        return self.vector(vector), parts, control, self.number(flags) if flags is not None else 0
+        return self.vector(vector), control, self.number(flags) if flags is not None else 0
 
     def sys_sendmsg(self, args: list[Expr]) -> Outcome:
         self.count(args, 3)
-        length, parts, _, _ = self.message(args[1])
-        return self.host(self.socket_of(args[0]), "send", length, self.number(args[2]), parts)
+        parts, _, _ = self.message(args[1])
+        return self.host(self.socket_of(args[0]), "send", sum(parts), self.number(args[2]), iov=parts)
 
     def sys_recvmsg(self, args: list[Expr]) -> Outcome:
         self.count(args, 3)
         d = self.socket_of(args[0])
-        length, _, control, flags = self.message(args[1])
-        outcome = self.host(d, "recv", length, self.number(args[2]))
+        parts, control, flags = self.message(args[1])
+        outcome = self.host(d, "recv", sum(parts), self.number(args[2]))
         index = outcome.index
 
         def received(ret: int, err: int, value: int) -> None:
@@ -462,11 +473,12 @@ class Calls:
         entries: list[tuple[Descriptor, int, int]] = []
         for item in args[0].items:
             fd = item.get("fd") if isinstance(item, Struct) else None
-            events = item.get("events") if isinstance(item, Struct) else None
-            if fd is None or events is None:
+            asked = item.get("events") if isinstance(item, Struct) else None
+            if fd is None or asked is None:
                 raise ScriptError("expected {fd=..., events=..., revents=...}")
             revents = item.get("revents")  # type: ignore[union-attr]
-            entries.append((self.socket_of(fd), self.number(events), self.number(revents) if revents is not None else 0))
+            wanted = self.number(revents) if revents is not None else 0
+            entries.append((self.socket_of(fd), self.number(asked), wanted))
         if self.number(args[1]) != len(entries):
             raise ScriptError(f"nfds {self.number(args[1])} does not match the array")
         timeout = self.number(args[2])

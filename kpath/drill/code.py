@@ -40,7 +40,8 @@ class Interpreter:
         self.names.setdefault("tcpi_fackets", 0)
         self.names.update((name, state[field]) for name, field in MEMINFO.items() if field in state)
         try:
-            exec(compile(code.text.strip("\n"), self.path, "exec"), self.names)  # noqa: S102
+            # a script may end in a continued line
+            exec(compile(code.text.lstrip("\n") + "\n\n", self.path, "exec"), self.names)  # noqa: S102
         except AssertionError as e:
             raise CodeFailed(f"assertion failed: {code.text.strip()}" + (f" ({e})" if e.args else "")) from None
         except Exception as e:

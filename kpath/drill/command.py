@@ -26,7 +26,7 @@ SELFTEST_DEFINES = {
     "CMSG_LEVEL_IP": "SOL_IP",
     "CMSG_TYPE_RECVERR": "IP_RECVERR",
 }
-EPILOG = """exit status: 0 all scripts passed, 1 a script failed, 2 a script can't be read or asks for what is not modelled"""
+EPILOG = "exit status: 0 all passed, 1 a script failed, 2 a script can't be read or asks for what is not modelled"
 
 
 def drill_parser(commands: Any) -> None:
@@ -37,7 +37,7 @@ def drill_parser(commands: Any) -> None:
         epilog=EPILOG,
         description="Run packetdrill scripts against the port: no root, no device, no waiting.",
     )
-    p.add_argument("scripts", nargs="+", metavar="SCRIPT|DIR", help="scripts, or directories that are searched for *.pkt")
+    p.add_argument("scripts", nargs="+", metavar="SCRIPT|DIR", help="scripts, or directories to search for *.pkt")
     p.add_argument("-D", dest="defines", action="append", default=[], metavar="NAME=VALUE", help="a symbol for scripts")
     p.add_argument("-v", "--verbose", action="store_true", help="every event with its virtual time")
     p.add_argument("-q", "--quiet", action="store_true", help="nothing if all passed")
@@ -81,6 +81,8 @@ def options_of(args: argparse.Namespace) -> list[tuple[str, str]]:
     given += [(name, getattr(args, name)) for name in sorted(VALUES - {"define"}) if getattr(args, name) is not None]
     if args.tolerance is not None:
         given += [("tolerance_usecs", str(args.tolerance)), ("tolerance_percent", "0")]
+        if args.step_usecs is None:
+            given.append(("step_usecs", "0"))
     return given
 
 
@@ -95,8 +97,8 @@ def run_script(path: Path, options: list[tuple[str, str]], verbose: bool = False
             fixed.apply(name, value, "command line")
         script = parse.parse(path.read_text(errors="surrogateescape"), str(path), fixed.defines)
         config = Config()
-        for name, value, line in script.options:
-            config.apply(name, value, f"{path}:{line}")
+        for name, own, line in script.options:
+            config.apply(name, own, f"{path}:{line}")
         for name, value in options:
             config.apply(name, value, "command line")
         runner = Runner(script, config, path.parent, result.log if verbose else None)

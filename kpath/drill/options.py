@@ -10,11 +10,11 @@ from .script import ScriptError
 
 #: options that have no meaning here but are no reason to refuse a script
 IGNORED = {
-    "code_command", "code_format", "code_sockopt", "init_scripts", "speed", "netmask_ip", "gateway_ip", "send_omit_free",
-    "strict_segments", "debug", "dry_run", "is_anyip",
+    "code_command", "code_format", "code_sockopt", "init_scripts", "speed", "netmask_ip", "gateway_ip",
+    "send_omit_free", "debug", "dry_run", "is_anyip",
 }  # fmt: skip
-REFUSED = {"wire_client", "wire_server", "wire_server_ip", "wire_server_at", "wire_server_port", "so_filename", "so_flags",
-           "wire_client_dev", "wire_server_dev", "psp_udp_port"}  # fmt: skip
+REFUSED = {"wire_client", "wire_server", "wire_server_ip", "wire_server_at", "wire_server_port", "so_filename",
+           "so_flags", "wire_client_dev", "wire_server_dev", "psp_udp_port"}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -30,7 +30,9 @@ class Config:
     tolerance_usecs: int = 4000
     tolerance_percent: float = 12.5
     ts_tick_usecs: int = 0
+    step_usecs: int = 30
     ts_ecr_scaled: bool = False
+    strict_segments: bool = False
     non_fatal: set[str] = field(default_factory=set)
     verbose: bool = False
     defines: dict[str, str] = field(default_factory=dict)
@@ -52,6 +54,9 @@ class Config:
             return
         if name == "tcp_ts_ecr_scaled":
             self.ts_ecr_scaled = True
+            return
+        if name == "strict_segments":
+            self.strict_segments = True
             return
         if value is None:
             raise ValueError("needs a value" if name in VALUES else "no such option")
@@ -75,6 +80,8 @@ class Config:
             self.tolerance_percent = float(value)
         elif name == "tcp_ts_tick_usecs":
             self.ts_tick_usecs = ranged(value, 0, 1000000)
+        elif name == "step_usecs":
+            self.step_usecs = ranged(value, 0, 1000000)
         elif name == "non_fatal":
             self.non_fatal |= set(value.replace(",", " ").split())
         elif name == "define":
@@ -87,7 +94,7 @@ class Config:
 
 
 VALUES = {"bind_port", "connect_port", "local_ip", "remote_ip", "ip_version", "mss", "mtu", "tolerance_usecs",
-          "tolerance_percent", "tcp_ts_tick_usecs", "non_fatal", "define"}  # fmt: skip
+          "tolerance_percent", "tcp_ts_tick_usecs", "non_fatal", "define", "step_usecs"}  # fmt: skip
 
 
 def ranged(text: str, low: int, high: int) -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Text to script.Script. The grammar is in grammar.lark; what it cannot say (ranges of numbers, padding) is checked here."""
+"""Text to script.Script. The grammar is in grammar.lark; what it cannot say (ranges, padding) is checked here."""
 
 from __future__ import annotations
 
@@ -322,6 +322,8 @@ class Builder(Transformer[Token, Any]):
             raise Semantic(0, "the TCP options are not padded to a multiple of 4 bytes")
         if sum(map(wire.option_size, spec.options or [])) > 40:
             raise Semantic(0, "the TCP options are longer than 40 bytes")
+        if 40 + sum(map(wire.option_size, spec.options or [])) + spec.length > 65535:
+            raise Semantic(0, "the segment is longer than an IP packet can be")
         return spec
 
     @v_args(inline=False)
@@ -353,9 +355,8 @@ class Builder(Transformer[Token, Any]):
         return Option(wire.MD5, self.blob(token, 16))
 
     def timestamp(self, val: Token, ecr: Token) -> Option:
-        return Option(
-            wire.TIMESTAMP, limited(val, 32, "TS val").to_bytes(4, "big") + limited(ecr, 32, "TS ecr").to_bytes(4, "big")
-        )
+        numbers = limited(val, 32, "TS val"), limited(ecr, 32, "TS ecr")
+        return Option(wire.TIMESTAMP, b"".join(n.to_bytes(4, "big") for n in numbers))
 
     def fastopen(self, token: Token | None) -> Option:
         return Option(wire.FASTOPEN, self.blob(token, 38))

@@ -2,9 +2,10 @@
 """Runs one script against one host, in virtual time.
 
 Sequence numbers, ports and time stamps of a script are its own; what the host chooses is mapped to them as packetdrill
-does: numbers in a segment with SYN are absolute, all others count from the SYN; the first TSval that goes out stands for
-the first one written in the script. Time moves only when the script waits, for an event's time or for a packet; what a
-step itself does takes none.
+does: numbers in a segment with SYN are absolute, all others count from the SYN; the first TSval that goes out stands
+for the first one written in the script. Time moves when the script waits, for an event's time or for a packet, and by
+`step_usecs` with each event: packetdrill's take some tens of microseconds of the machine's time, and scripts rely on
+it (which of two round trips is the shorter one, on which side of a tick a timer is set).
 """
 
 from __future__ import annotations
@@ -163,7 +164,9 @@ class Runner:
         share = self.config.tolerance_percent / 100.0 * (usecs - since) if since is not None else 0
         return max(self.config.tolerance_usecs, int(share))
 
-    def check_time(self, event: Event, live: int, what: str, usecs: int | None = None, since: int | None = None) -> None:
+    def check_time(
+        self, event: Event, live: int, what: str, usecs: int | None = None, since: int | None = None
+    ) -> None:
         """Fails unless `live` is the event's time, give or take."""
         time = event.time
         if time.kind is TimeKind.ANY:
@@ -174,10 +177,9 @@ class Runner:
         if low - slack <= live <= high + slack:
             return
         expected = f"{low / 1e6:.6f} s" if low == high else f"{low / 1e6:.6f}~{high / 1e6:.6f} s"
-        raise Failure(
-            event.line,
-            f"{what} expected at {expected}, happened at {live / 1e6:.6f} s ({(live - high) / 1e3 if live > high else (live - low) / 1e3:+.3f} ms, tolerance {slack / 1e3:.3f} ms)",
-        )
+        off = (live - high if live > high else live - low) / 1e3
+        happened = f"happened at {live / 1e6:.6f} s ({off:+.3f} ms, tolerance {slack / 1e3:.3f} ms)"
+        raise Failure(event.line, f"{what} expected at {expected}, {happened}")
 
     def since(self) -> int | None:
         """Time of the event before."""
@@ -259,6 +261,7 @@ class Runner:
         except ScriptError as e:
             raise ScriptError(f"{self.script.path}:{event.line}: {e}") from None
         self.reap()
+        self.host.run(self.host.now + self.config.step_usecs * 1000)
         self.last = event
         self.last_absolute = absolute
 
@@ -477,6 +480,8 @@ class Runner:
         if isinstance(body, TcpSpec) and c.state is State.SYN_CAME and "S" in body.flags and "." in body.flags:
             c.script_local_isn = body.seq
         s = self.next_segment(event, packet, c)
+        if isinstance(body, TcpSpec) and not self.config.strict_segments:
+            s = self.aggregate(event, packet, body, c, s)
         if isinstance(body, TcpSpec) and c.state is State.SYN_CAME and "S" in body.flags and "." in body.flags:
             c.state = State.SYNACK_SENT
             c.live_local_isn = s.seq
@@ -495,6 +500,25 @@ class Runner:
         except Failure as e:
             e.details += details
             raise
+
+    def aggregate(self, event: Event, packet: Packet, body: TcpSpec, c: Connection, s: wire.Segment) -> wire.Segment:
+        """Segments in a row, all but the last of one size, count as one of the length that the script has.
+
+        What the device's segmentation would cut is the kernel's to decide; scripts that care say --strict_segments.
+        """
+        while s.length and s.length < body.length:
+            part = self.next_segment(event, packet, c)
+            kind = (part.flags ^ s.flags) & ~(wire.FIN | wire.PSH | wire.CWR)
+            same = not kind and (part.ack, part.win, part.options) == (s.ack, s.win, s.options) and part.length
+            size = s.length if s.first is None else s.first
+            short = part.length < size and s.length + part.length < body.length
+            if part.seq != (s.seq + s.length) & MASK or not same or part.length > size or short:
+                self.seen -= 1
+                break
+            part.seq, part.length, part.first = s.seq, s.length + part.length, size
+            part.flags = part.flags & ~wire.CWR | s.flags & wire.CWR
+            s = part
+        return s
 
     def next_segment(self, event: Event, packet: Packet, c: Connection) -> wire.Segment:
         """The next packet that belongs to the connection; others are passed over."""
@@ -556,9 +580,8 @@ class Runner:
                 c.first_ts = (script_val, live_val)
         if ours is not None and c.first_ts is not None:
             value = (int.from_bytes(ours.data[:4], "big") - c.first_ts[1] + c.first_ts[0]) & MASK
-            actual.options = [
-                Option(wire.TIMESTAMP, value.to_bytes(4, "big") + o.data[4:]) if o is ours else o for o in actual.options
-            ]
+            mapped = Option(wire.TIMESTAMP, value.to_bytes(4, "big") + ours.data[4:])
+            actual.options = [mapped if o is ours else o for o in actual.options]
         return actual
 
     # --- what the shell and the report ask
@@ -582,7 +605,8 @@ class Runner:
             addresses = [f"{s.get(k, 0):08X}" for k in ("sk_rcv_saddr", "sk_daddr")]
             port = s.get("sk_dport", 0)
             remote = (port & 255) << 8 | port >> 8
-            lines.append(f"{i:4}: {addresses[0]}:{s.get('sk_num', 0):04X} {addresses[1]}:{remote:04X} {s.get('sk_state', 0):02X} ")
+            ends = f"{addresses[0]}:{s.get('sk_num', 0):04X} {addresses[1]}:{remote:04X}"
+            lines.append(f"{i:4}: {ends} {s.get('sk_state', 0):02X} ")
         return "\n".join(lines) + "\n"
 
     def socket_state(self) -> list[str]:
@@ -593,9 +617,11 @@ class Runner:
             return []
         relative = self.current.live_local_isn
         info = [
-            f"  socket:   {STATES[s['sk_state']]} ca_state {s['icsk_ca_state']} snd_una {(s['snd_una'] - relative) & MASK} "
-            f"snd_nxt {(s['snd_nxt'] - relative) & MASK} write_seq {(s['write_seq'] - relative) & MASK} "
-            f"rcv_nxt {(s['rcv_nxt'] - self.current.live_remote_isn) & MASK} snd_wnd {s['snd_wnd']} rcv_wnd {s['rcv_wnd']}",
+            f"  socket:   {STATES[s['sk_state']]} ca_state {s['icsk_ca_state']} "
+            f"snd_una {(s['snd_una'] - relative) & MASK} snd_nxt {(s['snd_nxt'] - relative) & MASK} "
+            f"write_seq {(s['write_seq'] - relative) & MASK} "
+            f"rcv_nxt {(s['rcv_nxt'] - self.current.live_remote_isn) & MASK} "
+            f"snd_wnd {s['snd_wnd']} rcv_wnd {s['rcv_wnd']}",
             f"            cwnd {s['snd_cwnd']} ssthresh {s['snd_ssthresh']} packets_out {s['packets_out']} "
             f"sacked_out {s['sacked_out']} lost_out {s['lost_out']} retrans_out {s['retrans_out']} "
             f"srtt {s['srtt_us'] / 8000:.3f} ms rto {s['icsk_rto'] * TICK_NS // 10**6} ms mss {s['mss_cache']}",

@@ -165,7 +165,8 @@ class Shell:
             return self.set_sysctls(words[1:])
         if name.startswith("sysctl_restore_"):
             return self.restore()
-        handler: Callable[[Sequence[str], str], Result] | None = getattr(self, "do_" + name.replace("-", "_"), None)
+        name = "true" if name == ":" else name.replace("-", "_")
+        handler: Callable[[Sequence[str], str], Result] | None = getattr(self, "do_" + name, None)
         if handler is None:
             raise Refused(f"`{' '.join(words)}`: {words[0]} is not a command that can be modelled")
         return handler(words[1:], text)
@@ -251,7 +252,7 @@ class Shell:
         words = [w for i, w in enumerate(args[2:]) if w not in ("dev", "root") and args[1 + i] not in ("dev", "handle")]
         kind = words[0] if words and args[1] not in ("del", "delete") else "pfifo_fast"
         try:
-            self.system.host.qdisc(kind)
+            self.system.host.qdisc(kind, 0 if list(args[-2:]) == ["limit", "0"] else None)
         except ValueError as e:
             raise Refused(f"`tc {' '.join(args)}`: {e}") from None
         return 0, ""

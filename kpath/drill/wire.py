@@ -34,11 +34,12 @@ ICMP_TYPES = {
     "address_mask_request": 17,
     "address_mask_reply": 18,
 }
-UNREACHABLE_CODES = (
-    "net_unreachable host_unreachable protocol_unreachable port_unreachable frag_needed source_route_failed net_unknown "
-    "host_unknown source_host_isolated net_prohibited host_prohibited net_unreachable_for_tos host_unreachable_for_tos "
-    "packet_filtered precedence_violation precedence_cutoff"
-).split()
+UNREACHABLE_CODES = [
+    "net_unreachable", "host_unreachable", "protocol_unreachable", "port_unreachable", "frag_needed",
+    "source_route_failed", "net_unknown", "host_unknown", "source_host_isolated", "net_prohibited",
+    "host_prohibited", "net_unreachable_for_tos", "host_unreachable_for_tos", "packet_filtered",
+    "precedence_violation", "precedence_cutoff",
+]  # fmt: skip
 FRAG_NEEDED = (3, 4)
 QUOTED_TCP_BYTES = 8
 
@@ -55,7 +56,7 @@ class Tuple4:
 
 @dataclass(slots=True)
 class Segment:
-    """A packet that went out, decoded. For ICMP only type and code matter."""
+    """A packet that went out, decoded. For ICMP only type and code matter. first: bytes of the first of several."""
 
     time_ns: int
     tuple4: Tuple4
@@ -70,6 +71,7 @@ class Segment:
     length: int = 0
     options: list[Option] = field(default_factory=list)
     icmp: tuple[int, int] = (0, 0)
+    first: int | None = None
 
 
 def option_size(option: Option) -> int:
@@ -114,9 +116,8 @@ def checksum(data: bytes, start: int = 0) -> int:
 def ip_header(src: str, dst: str, length: int, protocol: int, info: IpInfo) -> bytes:
     """An IPv4 header without options."""
     tos = info.value if info.check else 0
-    head = struct.pack(
-        "!BBHHHBBH4s4s", 0x45, tos, length, 0, 0, info.ttl or 255, protocol, 0, socket.inet_aton(src), socket.inet_aton(dst)
-    )
+    ends = socket.inet_aton(src) + socket.inet_aton(dst)
+    head = struct.pack("!BBHHHBBH", 0x45, tos, length, 0, 0, info.ttl or 255, protocol, 0) + ends
     return head[:10] + struct.pack("!H", checksum(head)) + head[12:]
 
 
@@ -191,7 +192,8 @@ def decode(time_ns: int, header: bytes, payload: int) -> Segment:
     src, dst = socket.inet_ntoa(header[12:16]), socket.inet_ntoa(header[16:20])
     protocol = header[9]
     if protocol != IPPROTO_TCP:
-        return Segment(time_ns, Tuple4(src, 0, dst, 0), header[1], header[8], protocol, icmp=(header[ihl], header[ihl + 1]))
+        kind = (header[ihl], header[ihl + 1]) if len(header) > ihl + 1 else (0, 0)
+        return Segment(time_ns, Tuple4(src, 0, dst, 0), header[1], header[8], protocol, icmp=kind)
     sport, dport, seq, ack, bits, win, _, urg = struct.unpack_from("!HHIIHHHH", header, ihl)
     options = decode_options(bytes(header[ihl + 20 : ihl + (bits >> 12) * 4]))
     return Segment(

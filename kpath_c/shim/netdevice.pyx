@@ -27,12 +27,15 @@ do where the device is never busy. The link layer's header is not modelled beyon
 from libc.string cimport strncpy
 from kpath_c.headers.tcp cimport *
 from kpath_c.headers.checksum cimport csum_fold, csum_tcpudp_nofold
+from kpath_c.headers.errqueue cimport SCM_TSTAMP_SCHED
 from kpath_c.shim.rbtree cimport rb_erase, rb_insert_color
 from kpath_c.shim.slab cimport kmem_cache_alloc, kmem_cache_free, kmem_cache_init
 from kpath_c.shim.timer cimport hrtimer_cancel, hrtimer_setup, hrtimer_start_range_ns
-from kpath_c.skbuff cimport alloc_skb, build_skb, consume_skb, kfree_skb, skb_add_rx_frag, skb_put, skb_tstamp_tx
+from kpath_c.skbuff cimport (__skb_tstamp_tx, alloc_skb, build_skb, consume_skb, kfree_skb, skb_add_rx_frag,
+                             skb_orphan_frags_rx, skb_put, skb_tstamp_tx)
 
 cdef enum:
+    QDISC_FULL = 15                     # a qdisc with room for nothing (pfifo limit 0)
     HDR_MAX = 128                       # IP and TCP with all options: 120
     FQ_TIMER_SLACK_NS = 10000
     NIC_BUFFER = 2048
@@ -320,6 +323,8 @@ cdef void dev_hard_start_xmit(sk_buff *skb, u8 *hdr, u32 have) noexcept nogil:
         hand_over(n, skb, hdr, hdr_len, payload, seq)
     if skb.shinfo.tx_flags & (SKBTX_SW_TSTAMP | SKBTX_BPF):
         skb_tstamp_tx(skb, NULL)
+    if dev.orphans or dev.rx == RX_VETH:
+        skb_orphan_frags_rx(skb)
     # The other end of a veth takes the packet before a sending call goes on; softirqs wait for each other.
     if dev.orphans or skb.destructor == NULL or (dev.rx == RX_VETH and not n.in_softirq):
         consume_skb(skb)
@@ -431,6 +436,11 @@ cdef int dev_queue_xmit(sk_buff *skb) noexcept nogil:
         not_ported(n, "packets to the host itself (loopback)")
         kfree_skb(skb)
         return NET_XMIT_DROP
+    if dev.qdisc == QDISC_FULL:
+        kfree_skb(skb)
+        return NET_XMIT_DROP
+    if skb.shinfo.tx_flags & SKBTX_SCHED_TSTAMP:
+        __skb_tstamp_tx(skb, NULL, NULL, skb.sk, SCM_TSTAMP_SCHED)
     if dev.qdisc == QDISC_FQ:
         # The pacing is fq's from the first packet on, no longer TCP's own.
         if skb.sk != NULL and sk_fullsock(skb.sk) and skb.sk.sk_state != TCP_LISTEN:
