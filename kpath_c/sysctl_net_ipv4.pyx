@@ -5,7 +5,7 @@ kernel/sysctl.c of Linux 6.18 (GPL-2.0-only).
 
 Deviations: a host is the initial namespace, so what is global in the kernel can be set, for this host; what has no
 effect here is read by the same rules and forgotten; read-only names are accepted without a look at the value; an
-all-zero tcp_fastopen_key, which the kernel shows when there is none, leaves it so.
+all-zero tcp_fastopen_key, which the kernel shows when there is none, leaves it so as long as none was set.
 """
 from libc.limits cimport LONG_MIN
 from libc.stdio cimport sscanf
@@ -516,7 +516,7 @@ cdef int proc_tcp_fastopen_key(net *n, const char *value) noexcept nogil:
         return -EINVAL
     for i in range(4):
         bits |= key[i]
-    if not bits and backup == NULL:
+    if not bits and backup == NULL and n.ipv4.tcp_fastopen_ctx == NULL:
         return 0
     return tcp_fastopen_reset_cipher(n, NULL, &key[0], &key[4] if backup != NULL else NULL)
 
