@@ -8,6 +8,7 @@ import copy
 import multiprocessing
 import os
 import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,10 @@ def run_script(path: Path, options: list[tuple[str, str]], verbose: bool = False
     except OSError as e:
         result.status = report.UNREADABLE
         result.message = f"{path}: {e.strerror}"
+    except Exception:  # a fault of ours in one script must not cost the others their result
+        result.status = report.FAIL
+        result.message = f"{path}: internal error"
+        result.details = traceback.format_exc().splitlines()
     if runner is not None:
         result.notes = runner.shell.notes + runner.host.warnings()
         left = runner.close()
