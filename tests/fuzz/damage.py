@@ -1,10 +1,10 @@
-"""Replays damaged captures, host files and call files until the time is over; says what broke and ends in 1 if anything.
+"""Replays damaged captures, host files and call files; says what broke and ends in 1 if anything did.
 
     python tests/fuzz/damage.py [--seed N] [--seconds S] [--rounds N] [--only N] [TRACE ...]
 
 A round is one replay, made from the seed and its number alone: `--only N` runs round N again, `--keep DIR` leaves its
-files there. Good are the exit codes 0, 1 and 2 without a traceback, in time; a crash of the process is the caller's to see
-(the round in progress is the last line of stderr).
+files there. Good are the exit codes 0, 1 and 2 without a traceback, in time. A crash of the process is the caller's to
+see: the round in progress is the last line of stderr.
 """
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ from kpath import cli
 TRACES = Path(__file__).parents[2] / "traces"
 LIMIT = 20  # seconds for one replay
 ODD_BYTES = (0, 1, 2, 4, 5, 8, 0x0F, 0x10, 0x40, 0x45, 0x4F, 0x7F, 0x80, 0xF0, 0xFE, 0xFF)
-ODD_NUMBERS = (0, 1, -1, 2, 7, 40, 255, 256, 65535, 65536, 2**31 - 1, 2**31, -(2**31), 2**32, 2**63 - 1, 2**63, -(2**63), 2**80)
-ODD_VALUES = (*ODD_NUMBERS, 1.5, 1e300, "", "x", "\0", "0", "-1", "99999999999999999999", "1 2 3", "0 0 0", None, True, [], {}, [0])
+ODD_NUMBERS = (0, 1, -1, 2, 7, 40, 255, 256, 65535, 65536, 2**31 - 1, 2**31, -(2**31), 2**32, 2**63 - 1, 2**63,
+               -(2**63), 2**80)
+ODD_VALUES = (*ODD_NUMBERS, 1.5, 1e300, "", "x", "\0", "0", "-1", "99999999999999999999", "1 2 3", "0 0 0", None,
+              True, [], {}, [0])
 
 
 def records(data: bytes) -> list[int]:
@@ -76,7 +78,8 @@ def damage_packet(r: random.Random, data: bytearray, at: int, link: int) -> None
         elif kind == 1:
             data[ip + where] = r.choice(ODD_BYTES)
         elif kind == 2 and where + 4 <= length:
-            struct.pack_into("!I", data, ip + where, r.choice((0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, r.getrandbits(32))))
+            value = r.choice((0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, r.getrandbits(32)))
+            struct.pack_into("!I", data, ip + where, value)
         elif length >= 40:
             field, value = r.choice(((2, r.randrange(65536)), (32, r.randrange(65536)), (34, r.choice((0, 1, 65535))),
                                      (6, r.choice((0x2000, 1, 0)))))
@@ -183,7 +186,8 @@ def build(r: random.Random, folder: Path, out: Path) -> list[str]:
     if what in ("capture", "all"):
         capture = damage_capture(r, capture)
     (out / "in.pcap").write_bytes(capture)
-    args = ["replay", str(out / "in.pcap"), "--json", "-q", "-w", str(out / "out.pcap"), "--state", str(out / "out.jsonl")]
+    args = ["replay", str(out / "in.pcap"), "--json", "-q"]
+    args += ["-w", str(out / "out.pcap"), "--state", str(out / "out.jsonl")]
     if host.exists() and (what in ("host", "all") or r.random() < 0.5):
         text = host.read_text()
         (out / "host.json").write_text(damage_host(r, text) if what in ("host", "all") else text, encoding="utf-8")

@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize("seed", [1, 2])
 def test_damaged_input(seed):
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    argv = [sys.executable, str(ROOT / "tests/fuzz/damage.py"), "--seed", str(seed), "--rounds", "150", "--seconds", "30"]
+    script = str(ROOT / "tests/fuzz/damage.py")
+    argv = [sys.executable, script, "--seed", str(seed), "--rounds", "150", "--seconds", "30"]
     run = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=120)
     last = run.stderr.strip().splitlines()[-1:]
     assert run.returncode == 0, f"{run.stdout}\n{last}"
