@@ -154,13 +154,13 @@ def upload(n: int) -> list[Packet]:
 def request_host(connections: int) -> tuple[Host, list[Packet]]:
     """A client's host with all that will happen to it, and what arrives.
 
-    Each connection opens 50 us after the one before, sends a request of 300 bytes, reads an answer of 500 and closes
+    Each connection opens 200 us after the one before, sends a request of 300 bytes, reads an answer of 500 and closes
     behind the peer.
     """
     host = new_host(connections)
     arrivals, calls = [], []
     for i in range(connections):
-        t, port = EPOCH + i * 50 * US, FIRST_PORT + i
+        t, port = EPOCH + i * 200 * US, FIRST_PORT + i
         arrivals += [from_peer(t + RTT, port, SYN | ACK, -1, 0),
                      from_peer(t + 2 * RTT, port, ACK | PSH, 0, 300, 500),
                      from_peer(t + 2 * RTT + US, port, ACK | FIN, 500, 300),

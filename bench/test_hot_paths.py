@@ -8,18 +8,25 @@ from bench.cases import CASES, Case
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
 def test_speed(benchmark, case: Case) -> None:
     """One round each where benchmarks are off: that every case still runs is a test of its own."""
-    done = []
+    done, took = [], []
 
     def setup():
         context = case.ready()
         done.append(context)
-        return (context.__enter__().work,), {}
+        return (context.__enter__(),), {}
 
     def teardown(*_):
         done.pop().__exit__(None, None, None)
 
-    units = benchmark.pedantic(lambda work: work(), setup=setup, teardown=teardown, rounds=3)
+    def work(run):
+        units = run.work()
+        if run.ns:
+            took.append(run.ns())
+        return units
+
+    units = benchmark.pedantic(work, setup=setup, teardown=teardown, rounds=3)
     assert units > 0
     benchmark.extra_info["units"] = units
     if benchmark.stats:
-        benchmark.extra_info[f"ns per {case.unit}"] = round(benchmark.stats.stats.min * 1e9 / units, 1)
+        best = min(took) if took else benchmark.stats.stats.min * 1e9
+        benchmark.extra_info[f"ns per {case.unit}"] = round(best / units, 1)

@@ -427,7 +427,7 @@ cdef class Host:
         return self.e.calls[i].ret, self.e.calls[i].err, self.e.calls[i].state == CALL_DONE
 
     def run_to(self, s64 until, s64 emitted=-1, s64 call=-1, bint wakes=False):
-        """As run(), but stops when `emitted` segments have left, the call of this index is over, or (wakes) at a wake-up."""
+        """As run(), but stops when `emitted` segments have left, this call is over, or (wakes) at a wake-up."""
         self.start_clock(until)
         self.e.stop_on_wake = wakes
         with nogil:
@@ -473,7 +473,10 @@ cdef class Host:
         return (<char *>self.e.calls[i].s)[:16]
 
     def received(self, s64 i):
-        """{"flags": msg_flags, "control": [(level, type, data)]} of a receive; a stamp is in ns, an error a dictionary."""
+        """What a receive gave besides data: {"flags": msg_flags, "control": [(level, type, data)]}.
+
+        A stamp is in ns, an error a dictionary.
+        """
         cdef msg_ext *got
         if not 0 <= i < self.e.n_calls:
             raise IndexError(i)

@@ -1152,8 +1152,8 @@ cdef void skb_zcopy_clear(sk_buff *skb, bint zerocopy_success) noexcept nogil:
         msg_zerocopy_complete(uarg, zerocopy_success)
 
 
-# Who takes a packet from a virtual device must not hold the user's pages: it gets a copy, and the sender is told so. The
-# skb here is about to be freed, so no pages need to be swapped.
+# Who takes a packet from a virtual device must not hold the user's pages: it gets a copy, and the sender is told so.
+# The skb here is about to be freed, so no pages need to be swapped.
 cdef void skb_orphan_frags_rx(sk_buff *skb) noexcept nogil:
     if skb_zcopy(skb) != NULL:
         skb_uarg(skb).zerocopy = 0

