@@ -106,6 +106,7 @@ cdef class Host:
     cdef object keep
     cdef Py_buffer view
     cdef bint has_view
+    cdef bint is_set_up
     cdef bint clock_given
     cdef list arrays
     cdef dict pool_left
@@ -143,10 +144,17 @@ cdef class Host:
         if setup_net(n):
             raise MemoryError()
         engine_init(&self.e, n)
+        self.is_set_up = True
         for addr in addrs:
             if fib_add_local_addr(n, be32_of(addr)):
                 raise ValueError("addr: too many addresses")
         self.arrays = []
+
+    cdef net *alive(self) except NULL:
+        """The host, if it has not been closed."""
+        if self.n == NULL:
+            raise ValueError("the host is closed")
+        return self.n
 
     cdef void fixed_secrets(self):
         """Everything that a booting kernel draws at random. A test wants the same each time."""
@@ -166,16 +174,19 @@ cdef class Host:
     @property
     def mono_to_real_ns(self):
         """CLOCK_REALTIME minus CLOCK_MONOTONIC, ns."""
+        self.alive()
         return self.n.e.mono_to_real_ns
 
     @property
     def now(self):
         """The clock, ns since the epoch."""
+        self.alive()
         return <s64>self.n.e.mono_ns + self.n.e.mono_to_real_ns
 
     @property
     def engine_address(self):
         """Where the engine lies in memory, for kpath_c.benchmarks."""
+        self.alive()
         return <size_t>&self.e
 
     cdef void start_clock(self, s64 first):
@@ -198,6 +209,7 @@ cdef class Host:
 
     def sysctl(self, str name, str value):
         """Sets one sysctl by its full name. KeyError: 6.18 has none of that name. ValueError: it refuses the value."""
+        self.alive()
         cdef bytes bn = name.encode()
         cdef bytes bv = value.encode()
         cdef int err = sysctl_set(self.n, bn, bv)
@@ -208,6 +220,7 @@ cdef class Host:
 
     def add_route(self, str dst, int prefixlen, dict metrics=None, locks=(), features=()):
         """Adds a route; metrics under `ip route`'s names (rtt, rttvar and rto_min in ms)."""
+        self.alive()
         cdef fib_entry f
         cdef u32 lock = 0
         cdef int index
@@ -244,6 +257,7 @@ cdef class Host:
 
     def qdisc(self, str kind, limit=None):
         """The root queueing discipline, by name; with a limit of 0 it takes no packet at all."""
+        self.alive()
         if kind not in QDISCS:
             raise ValueError(f"qdisc {kind!r}: not modelled (expected one of {', '.join(QDISCS)})")
         self.n.dev.qdisc = QDISCS[kind] if limit != 0 else QDISC_FULL
@@ -255,6 +269,7 @@ cdef class Host:
         rx_cost and tx_cost: how long a received and a sent packet keep the processor from the application.
         tick_ns, hrtimer_ns: how long behind a tick and an hrtimer's expiry the timers run.
         """
+        self.alive()
         self.e.rx_latency = rx_ns
         self.e.call_latency = call_ns
         self.e.wake_latency = wake_ns
@@ -268,6 +283,7 @@ cdef class Host:
 
         isn: first sequence number; tsoff: TSval minus CLOCK_MONOTONIC in ms (None: by the host's secrets); mod 2^32.
         """
+        self.alive()
         cdef pin_entry p
         memset(&p, 0, sizeof(p))
         p.laddr = be32_of(laddr)
@@ -289,6 +305,7 @@ cdef class Host:
         buf: bytes-like with the whole capture. t (ns), off (of the IP header in buf), caplen, origlen (bytes of the IP
         packet held and on the wire): int64 arrays of one length.
         """
+        self.alive()
         cdef s64[::1] vt, vo, vc, vl
         cdef Py_ssize_t i
         if self.has_view:
@@ -316,6 +333,7 @@ cdef class Host:
     def add_call(self, s64 t0, s64 t1, int thread, int slot, int op, s64 a0=0, s64 a1=0, s64 a2=0, s64 a3=0, str s="",
                  ret=None, errno=None, iov=None):
         """Adds a socket call (see OPS); calls are added in order of t0. Its index."""
+        self.alive()
         cdef call_ev c
         cdef bytes b
         cdef s64 i
@@ -344,6 +362,7 @@ cdef class Host:
 
     def auto_reader(self, int slot, bint on, limit_len=None):
         """Whether data on this socket (-1: on every one that is not named itself) is read as it arrives."""
+        self.alive()
         if slot < 0:
             self.e.auto_read_all = on
             return
@@ -353,6 +372,7 @@ cdef class Host:
 
     def plan_reads(self, int slot, const int64_t[::1] at not None):
         """The reader of this socket reads all there is at these times (ns << 1; | 1: only if an ACK is owed)."""
+        self.alive()
         cdef Py_ssize_t n = at.shape[0]
         cdef int64_t *own = <int64_t *>malloc(<size_t>max(n, 1) * sizeof(int64_t))
         if own == NULL:
@@ -365,20 +385,24 @@ cdef class Host:
 
     def auto_accept(self, int slot, bint on, int first_new_slot=-1):
         """A listener accepts whatever completes, into the slots from first_new_slot on."""
+        self.alive()
         if engine_slot(&self.e, slot):
             raise ValueError(f"auto_accept: slot {slot}")
         self.e.auto_accept[slot] = first_new_slot if on else -1
 
     def trace_state(self, limit=100000):
         """Keeps a copy of the socket at each trace point, `limit` at the most (see states())."""
+        self.alive()
         self.e.limit_states = limit
 
     def want_probes(self, bint on):
         """Whether tcp_probe records are kept (on at first)."""
+        self.alive()
         self.e.want_probes = on
 
     def run(self, until=None):
         """Handles everything up to `until` (ns; None: to the end of the input)."""
+        self.alive()
         cdef s64 end
         cdef s64 first = 0x7FFFFFFFFFFFFFFF
         cdef s64 i
@@ -406,6 +430,7 @@ cdef class Host:
 
     def receive(self, bytes packet, t=None):
         """Delivers one IP packet at time t (ns; None: now), after everything due before. Its index, for drops()."""
+        self.alive()
         cdef s64 at = self.now if t is None else t
         cdef s64 index = self.e.n_arr + len(self.arrays)
         self.start_clock(at)
@@ -418,6 +443,7 @@ cdef class Host:
 
     def call(self, int slot, op, s64 a0=0, s64 a1=0, s64 a2=0, s64 a3=0, str s="", int thread=0, iov=None):
         """Makes a socket call now. (return value or -1, errno or 0, whether it is over); calls() tells of sleepers."""
+        self.alive()
         cdef s64 i
         self.start_clock(self.now if self.n.e.mono_ns else 1000000000000000000)
         i = self.add_call(self.now, -1, thread, slot, OPS[op] if isinstance(op, str) else op, a0, a1, a2, a3, s,
@@ -428,6 +454,7 @@ cdef class Host:
 
     def run_to(self, s64 until, s64 emitted=-1, s64 call=-1, bint wakes=False):
         """As run(), but stops when `emitted` segments have left, this call is over, or (wakes) at a wake-up."""
+        self.alive()
         self.start_clock(until)
         self.e.stop_on_wake = wakes
         with nogil:
@@ -438,22 +465,26 @@ cdef class Host:
 
     def vnet_header(self, s64 gso_size):
         """What arrives comes from a TUN device with a vnet header that gives this segment size (0: none)."""
+        self.alive()
         self.e.rx_gso = gso_size
 
     # ------------------------------------------------------------------------------------ results
 
     def want_wakes(self, bint on):
         """Whether wake-ups of sockets are kept (off at first); see wakes()."""
+        self.alive()
         self.e.want_wakes = on
 
     def wakes(self):
         """(slot, poll key) of each wake-up since the last look."""
+        self.alive()
         cdef s64 i
         out = [(self.e.wakes[i].slot, self.e.wakes[i].mask) for i in range(self.e.n_wakes)]
         self.e.n_wakes = 0
         return out
 
     def calls_made(self):
+        self.alive()
         return self.e.n_calls
 
     def call_result(self, s64 i):
@@ -461,6 +492,7 @@ cdef class Host:
 
         The value: getsockopt's, poll's revents, ioctl's.
         """
+        self.alive()
         if not 0 <= i < self.e.n_calls:
             raise IndexError(i)
         return (self.e.calls[i].ret, self.e.calls[i].err, self.e.calls[i].t_done, self.e.calls[i].state == CALL_DONE,
@@ -468,6 +500,7 @@ cdef class Host:
 
     def call_text(self, s64 i):
         """The string that getsockopt() gave (TCP_CONGESTION)."""
+        self.alive()
         if not 0 <= i < self.e.n_calls:
             raise IndexError(i)
         return (<char *>self.e.calls[i].s)[:16]
@@ -477,6 +510,7 @@ cdef class Host:
 
         A stamp is in ns, an error a dictionary.
         """
+        self.alive()
         cdef msg_ext *got
         if not 0 <= i < self.e.n_calls:
             raise IndexError(i)
@@ -494,10 +528,12 @@ cdef class Host:
 
     def flush_tcp_metrics(self):
         """`ip tcp_metrics flush all`."""
+        self.alive()
         tcp_metrics_flush_all(self.n)
 
     def device(self, *, mtu=None, tso=None, gso=None):
         """Changes the device while it runs (`ip link set mtu`, `ethtool -K`)."""
+        self.alive()
         cdef u64 bits = <u64>(NETIF_F_TSO | NETIF_F_TSO_ECN)
         if mtu is not None:
             if not 68 <= mtu <= 65535:
@@ -511,10 +547,12 @@ cdef class Host:
             self.n.dev.features = self.n.dev.features | bits if gso else self.n.dev.features & ~bits
 
     def emitted_count(self):
+        self.alive()
         return self.e.n_em
 
     def emitted(self, s64 i):
         """(ns, connection index or -1, payload bytes, their stream offset or -1, IP and TCP headers) of segment i."""
+        self.alive()
         if not 0 <= i < self.e.n_em:
             raise IndexError(i)
         return (self.e.em_t[i], self.e.em_conn[i], self.e.em_plen[i], self.e.em_soff[i],
@@ -531,6 +569,7 @@ cdef class Host:
 
     def emitted_buffers(self):
         """(headers, t, off, hlen, plen, soff, conn): emitted segments, without a copy; valid until the next run()."""
+        self.alive()
         cdef engine *e = &self.e
         return (self.column(e.hdr, e.hdr_len, 1, b"B"), self.column(e.em_t, e.n_em, 8, b"q"),
                 self.column(e.em_off, e.n_em, 8, b"q"), self.column(e.em_hlen, e.n_em, 4, b"i"),
@@ -539,6 +578,7 @@ cdef class Host:
 
     def probes(self):
         """tcp_probe records, as shared in `interfaces.md`: a list of dictionaries."""
+        self.alive()
         cdef list out = []
         cdef probe_rec *r
         cdef s64 i
@@ -554,6 +594,7 @@ cdef class Host:
 
     def counters(self):
         """The non-zero SNMP and TcpExt counters under nstat's names, without the TcpExt prefix."""
+        self.alive()
         cdef dict out = {}
         for names, which in ((IP, 0), (ICMP, 1), (TCP, 2), (NET, 3)):
             for i, name in names.items():
@@ -571,6 +612,7 @@ cdef class Host:
 
     def connections(self):
         """Every connection that was opened or accepted, in order: a list of dictionaries."""
+        self.alive()
         cdef list out = []
         cdef conn_rec *c
         cdef tcp_info info
@@ -603,18 +645,21 @@ cdef class Host:
 
     def calls(self):
         """What came of each call: (return value or -1, errno or 0, ns when it was over or -1, whether it is over)."""
+        self.alive()
         cdef s64 i
         return [(self.e.calls[i].ret, self.e.calls[i].err, self.e.calls[i].t_done, self.e.calls[i].state == CALL_DONE)
                 for i in range(self.e.n_calls)]
 
     def call_info(self, s64 i):
         """TCP_INFO that the tcp_info call of this index saw, or None."""
+        self.alive()
         if not 0 <= i < self.e.n_infos or self.e.infos[i] == NULL:
             return None
         return tcp_info_dict(<tcp_info *>self.e.infos[i])
 
     def drops(self):
         """(ns, index of the arrival, the kernel's drop reason) of each packet that was dropped."""
+        self.alive()
         cdef s64 i
         return [(self.e.drops[i].t, self.e.drops[i].packet, DROP_REASONS[self.e.drops[i].reason]
                  if self.e.drops[i].reason < len(DROP_REASONS) else str(self.e.drops[i].reason))
@@ -622,11 +667,13 @@ cdef class Host:
 
     def warnings(self):
         """What was reached and is not ported yet."""
+        self.alive()
         cdef int i
         return ["not ported yet: " + self.e.not_ported[i].decode() for i in range(self.e.n_not_ported)]
 
     def states(self):
         """(ns, event name, argument, socket as a dictionary) at each trace point, if trace_state() asked for them."""
+        self.alive()
         cdef s64 i
         cdef state_rec *r
         out = []
@@ -637,6 +684,7 @@ cdef class Host:
 
     def sock_state(self, int slot):
         """Every scalar field of the socket in this slot, or None."""
+        self.alive()
         if not 0 <= slot < self.e.n_slots or self.e.slots[slot] == NULL or self.e.slots[slot].sk == NULL:
             return None
         return sock_dict(tcp_sk(self.e.slots[slot].sk))
@@ -653,24 +701,32 @@ cdef class Host:
         return {all_[i].name.decode(): all_[i].live for i in range(12)}
 
     def close(self):
-        """Ends every socket and timer and frees the host; pools() then tells what was not given back."""
+        """Ends every socket and timer and frees the host; pools() then tells what was not given back.
+
+        Every other method but pools() raises ValueError from then on.
+        """
         if self.n == NULL:
             return
-        if self.e.n_tasks and self.n.e.mono_ns:
-            engine_close_all(&self.e)
-        cleanup_net(self.n)
+        self.shut_down()
         self.pool_left = self.pools()
         self.release()
 
+    cdef void shut_down(self):
+        if self.e.n_tasks and self.n.e.mono_ns:
+            engine_close_all(&self.e)
+        cleanup_net(self.n)
+
     cdef void release(self):
         engine_free(&self.e)
-        if self.n != NULL:
-            free(self.n)
-            self.n = NULL
+        free(self.n)
+        self.n = NULL
         if self.has_view:
             PyBuffer_Release(&self.view)
             self.has_view = False
 
     def __dealloc__(self):
-        if self.n != NULL:
-            self.release()
+        if self.n == NULL:
+            return
+        if self.is_set_up:
+            self.shut_down()
+        self.release()

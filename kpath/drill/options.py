@@ -30,7 +30,7 @@ class Config:
     tolerance_usecs: int = 4000
     tolerance_percent: float = 12.5
     ts_tick_usecs: int = 0
-    step_usecs: int = 30
+    step_usecs: int = 75
     ts_ecr_scaled: bool = False
     strict_segments: bool = False
     non_fatal: set[str] = field(default_factory=set)
