@@ -15,6 +15,8 @@ from conversation import (
     tcp_packet,
 )
 
+from kpath_c.host import OPS
+
 US = 1000
 
 
@@ -40,6 +42,34 @@ def test_a_woken_call_waits_for_the_end_of_the_batch(gap, got):
     arrive(c, (20 * MS, data[0]), (20 * MS + gap, data[1]))
     c.wait(30)
     assert c.result(call)[0] == got
+
+
+def read_before_return(quick_acks_over):
+    """How long before its return, 100 us behind the packet, a recv has read; and whether it sent an ACK."""
+    c = established()
+    sent = 0
+    while quick_acks_over and sent < 4000:  # each is read, so that the next one is not the second unread
+        c.send("P.", length=100)
+        c.ok("recv", SLOT, 100)
+        sent += 100
+    c.host.latency(0, 0, 10 * US)
+    arrived = round(c.t * MS) + 20 * MS
+    returned = arrived + 100 * US
+    call = c.host.add_call(EPOCH + arrived - MS, EPOCH + returned, 0, SLOT, OPS["recv"], 1000, ret=100)
+    arrive(c, (arrived, tcp_packet("P.", PEER_ISN + 1 + sent, LOCAL_ISN + 1, 100)))
+    before = c.host.emitted_count()
+    c.wait(21)
+    assert c.host.call_result(call)[0] == 100
+    times = [t - arrived for t in emission_times(c, before)]
+    return returned - (c.host.call_result(call)[2] - EPOCH), any(t > 0 for t in times)
+
+
+def test_a_recv_that_slept_reads_shortly_before_its_recorded_return():
+    assert read_before_return(False) == (740 + 10_500, False)
+
+
+def test_a_recv_that_sends_an_ack_reads_earlier():
+    assert read_before_return(True) == (10_700 + 28_000, True)
 
 
 @pytest.mark.parametrize("late", [0, 25 * US])
