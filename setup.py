@@ -5,13 +5,18 @@ KPATH_SANITIZE=LIST    with KPATH_DEBUG: the C sanitizers' flags, e.g. "address,
 """
 import multiprocessing
 import os
+import sys
 from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-ROOT = Path(__file__).parent
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT / "kpath_c"))
+
+import unity  # noqa: E402
+
 DEBUG = os.environ.get("KPATH_DEBUG") == "1"
 SANITIZE = os.environ.get("KPATH_SANITIZE", "")
 JOBS = int(os.environ.get("KPATH_JOBS") or multiprocessing.cpu_count())
@@ -36,9 +41,20 @@ DIRECTIVES = {
 }
 
 
+# The traced variant calls back at both ends of each function. It need not be fast, but build quickly.
+TRACED = ["-O1", "-g0", "-finstrument-functions",
+          "-finstrument-functions-exclude-function-list=__Pyx,__pyx_pw,__pyx_pf,__pyx_tp,__pyx_gb,__pyx_mod,__pyx_pymod"]
+
+
+def traced() -> Extension:
+    """All of the kernel side in one module, instrumented (kpath_c/unity.py)."""
+    source = unity.write(ROOT, ROOT / "build" / "traced" / "traced.pyx").relative_to(ROOT)
+    return Extension("kpath_c.traced", [str(source)], extra_compile_args=[*CFLAGS, *TRACED], extra_link_args=LDFLAGS)
+
+
 def extensions() -> list[Extension]:
-    """One extension per .pyx."""
-    found = []
+    """One extension per .pyx, and the traced one: first, as it takes longest."""
+    found = [traced()]
     for package in ("kpath_c", "kpath"):
         for path in sorted((ROOT / package).rglob("*.pyx")):
             source = path.relative_to(ROOT)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib
 from array import array
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +26,20 @@ KERNEL_SIDE = "kpath_c.host"
 GRACE = 1_000_000  # ns that the host runs on behind the last packet: what it sent last may come a little later here
 AFTER_END = 1_000_000_000
 PACED = ("bbr",)  # congestion controls that space segments out by themselves
+
+
+@dataclass
+class Feed:
+    """What a host is given."""
+
+    capture: Capture
+    table: Table
+    calls: Calls
+    arrivals: tuple[array[int], ...]
+
+
+#: Called with the host and what it is given; what it returns is entered while the host runs
+Watch = Callable[[Any, Feed], AbstractContextManager[None]]
 
 
 @dataclass
@@ -68,13 +83,15 @@ def replay(
     tolerance: int = 1,
     probes: bool = True,
     progress: Progress | None = None,
+    kernel_side: str = KERNEL_SIDE,
+    watch: Watch | None = None,
 ) -> Result:
     """Replays one capture file.
 
     local: `ADDR[:PORT]`s; found from the capture when empty. host: a host file's path, or its contents. sysctls:
     `KEY=VALUE`s over it. syscalls: a file of recorded calls; inferred without. tolerance: ticks of 1 ms by which TSval
     may differ. probes: keep the tcp_probe records (costs time). progress: called with
-    0..1. InputError: input that cannot be used.
+    0..1. kernel_side: the module whose `Host` runs. watch: see `Watch`. InputError: input that cannot be used.
     """
     wanted = localside.parse(list(local)) if local else None
     spec = hostfile.parse(host, "host") if isinstance(host, dict) else hostfile.read(host) if host else HostSpec()
@@ -96,11 +113,13 @@ def replay(
         check_calls(recorded, table, cap)
         warnings += recorded.warnings
     arrivals = table.arrivals(cap.t, cap.off, cap.caplen, cap.origlen, side.numbers())
-    kernel = build_host(spec)
+    side_module = kernel_module(kernel_side)
+    kernel = build_host(spec, side_module)
     try:
         kernel.want_probes(probes)
-        feed(kernel, table, spec, calls, cap, arrivals)
-        run(kernel, cap, calls, progress)
+        feed(kernel, side_module.OPS, table, spec, calls, cap, arrivals)
+        with watch(kernel, Feed(cap, table, calls, arrivals)) if watch else nullcontext():
+            run(kernel, cap, calls, progress)
         emitted = emitted_table(kernel)
         emitted.adopt(table)
         pairing = Pairing(table, emitted, tolerance)
@@ -169,15 +188,15 @@ def check_calls(calls: Calls, table: Table, cap: Capture) -> None:
     calls_module.check_fit(calls, locals_, remotes, cap.t[0], cap.t[len(cap.t) - 1])
 
 
-def kernel_module() -> Any:
+def kernel_module(name: str) -> Any:
     """The kernel side, imported when it is first needed: `--help` and bad input do without it."""
-    return importlib.import_module(KERNEL_SIDE)
+    return importlib.import_module(name)
 
 
-def build_host(spec: HostSpec) -> Any:
+def build_host(spec: HostSpec, kernel_side: Any) -> Any:
     """A `Host` as `spec` says. InputError names the setting that it refuses."""
     try:
-        host = kernel_module().Host(hz=spec.hz, addrs=spec.addrs, device=spec.device, clock=spec.clock)
+        host = kernel_side.Host(hz=spec.hz, addrs=spec.addrs, device=spec.device, clock=spec.clock)
     except ValueError as e:
         raise InputError(f"host file: {e}") from None
     try:
@@ -208,9 +227,9 @@ def set_sysctl(host: Any, where: str, name: str, value: str) -> None:
         raise at(where, f"{name}: {e}" if name not in str(e) else str(e)) from None
 
 
-def feed(host: Any, table: Table, spec: HostSpec, calls: Calls, cap: Capture, arrivals: tuple[array[int], ...]) -> None:
-    """Gives the host its pins, packets and calls."""
-    ops = kernel_module().OPS
+def feed(host: Any, ops: dict[str, int], table: Table, spec: HostSpec, calls: Calls, cap: Capture,
+         arrivals: tuple[array[int], ...]) -> None:
+    """Gives the host its pins, packets and calls. ops: the numbers of the calls."""
     for pin in facts.pins(table, spec.clock):
         host.pin(*pin)
     facts.hold_syns(table, arrivals)

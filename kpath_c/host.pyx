@@ -17,7 +17,7 @@ from kpath_c.sched cimport *
 from kpath_c.sockstate cimport sock_dict, tcp_info_dict
 from kpath_c.sysctl_net_ipv4 cimport sysctl_set
 from kpath_c.tcp cimport tcp_get_info
-from kpath_c.shim.netdevice cimport netdev_setup
+from kpath_c.shim.netdevice cimport QDISC_FULL, netdev_setup
 from kpath_c.shim.timer cimport timers_init
 from kpath_c.tcp_cong cimport tcp_ca_get_key_by_name
 from kpath_c.tcp_metrics cimport tcp_metrics_flush_all
@@ -41,7 +41,6 @@ EVENTS = {
     EV_RCV_SPACE_ADJUST: "tcp_rcv_space_adjust", EV_DESTROY_SOCK: "tcp_destroy_sock",
     EV_SENDMSG_LOCKED: "tcp_sendmsg_locked",
 }
-QDISC_FULL = 15                 # as in shim/netdevice.pyx
 RX_MODES = {"tun": RX_TUN, "vnet": RX_VNET, "veth": RX_VETH, "nic": RX_NIC}
 QDISCS = {"pfifo_fast": QDISC_PFIFO_FAST, "pfifo": QDISC_PFIFO_FAST, "noqueue": QDISC_NOQUEUE, "fq": QDISC_FQ,
           "fq_codel": QDISC_FQ_CODEL, "mq": QDISC_PFIFO_FAST}

@@ -160,6 +160,7 @@ cdef struct engine:
     s64 n_calls
     s64 max_calls
     s64 call_i
+    s64 entered                 # index of the call that was entered last, or went on
     task **tasks
     int n_tasks
     int max_tasks

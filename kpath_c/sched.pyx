@@ -995,6 +995,7 @@ cdef void task_run(engine *e, task *t) noexcept nogil:
         t.msg.ubuf = &t.ext
         t.msg.task_frag = &t.frag
         t.msg.expire = <unsigned long>MAX_SCHEDULE_TIMEOUT()
+    e.entered = index
     ret = do_call(e, index, t)
     # the call table may have moved
     c = &e.calls[index]

@@ -13,12 +13,9 @@ from kpath_c.net_tcp cimport *
 from kpath_c.shim.random cimport get_random_bytes
 from kpath_c.shim.slab cimport kmem_cache_alloc, kmem_cache_free
 from kpath_c.skbuff cimport skb_clone
-from kpath_c.tcp_input cimport tcp_fin, tcp_init_transfer
+from kpath_c.tcp_input cimport BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, tcp_fin, tcp_init_transfer
 from kpath_c.tcp_metrics cimport tcp_fastopen_cache_get
 from kpath_c.tcp_output cimport sk_forced_mem_schedule
-
-cdef enum:
-    BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB = 5
 
 
 cdef void reqsk_fastopen_remove(sock *sk, request_sock *req, bint reset) noexcept nogil:

@@ -1,6 +1,9 @@
 """net/ipv4/tcp_input.c. See tcp_input.pyx."""
 from kpath_c.headers.tcp cimport *
 
+cdef enum:
+    BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB = 5
+
 # Receive buffer
 cdef void tcp_initialize_rcv_mss(sock *sk) noexcept nogil
 cdef void tcp_rcvbuf_grow(sock *sk, u32 newval) noexcept nogil

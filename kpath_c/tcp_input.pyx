@@ -2675,7 +2675,6 @@ cdef enum:
     PAGE_ALLOC_COSTLY_ORDER = 3
     TCP_SACK_BLOCKS_EXPECTED = 2        # of four: ACKs may get lost, so a block is not held back much longer
     BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB = 4
-    BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB = 5
 
 
 # What header prediction compares of the 4th header word: all but the reserved bits and PSH.

@@ -7,11 +7,13 @@ For each trace point that both have (k-th tcp_probe with k-th tcp_probe, per con
 compared.
 """
 import argparse
-import importlib
+import contextlib
 import importlib.util
 import json
 import sys
 from pathlib import Path
+
+from kpath import replay
 
 # Moments in us or ns of CLOCK_MONOTONIC: the capture's stamps differ from the stack's by some us, so these do too.
 TIMES_US = {"tcp_mstamp", "first_tx_mstamp", "delivered_mstamp", "rcvq_space.time", "rcv_rtt_est.time", "rack.mstamp"}
@@ -65,17 +67,12 @@ def replay_states(folder, side):
     score = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(score)
     meta = json.loads((folder / "meta.json").read_text())
-    module = importlib.import_module("kpath.replay")
-    build = module.build_host
 
-    def traced(spec):
-        host = build(spec)
+    def watch(host, fed):
         host.trace_state(200000)
-        return host
-    module.build_host = traced
-    result = module.replay(str(folder / f"{side}.pcap"), local=[meta["endpoints"][side]["address"]],
-                    host=score.host_file(meta, side), syscalls=str(folder / f"{side}.syscalls.jsonl"))
-    return result
+        return contextlib.nullcontext()
+    return replay(str(folder / f"{side}.pcap"), local=[meta["endpoints"][side]["address"]],
+                  host=score.host_file(meta, side), syscalls=str(folder / f"{side}.syscalls.jsonl"), watch=watch)
 
 
 def main():

@@ -1,6 +1,9 @@
 """The network device: what a received packet costs, and what becomes of a sent one."""
 from kpath_c.headers.netdevice cimport *
 
+cdef enum:
+    QDISC_FULL = 15                     # a qdisc with room for nothing (pfifo limit 0)
+
 cdef void netdev_setup(net *n, net_device *dev, int rx_mode_, unsigned int mtu, bint tso, bint gso, bint gro,
                        int qdisc) noexcept nogil
 cdef sk_buff *netdev_rx_skb(net_device *dev, u8 *iph, u32 caplen, u32 length) noexcept nogil

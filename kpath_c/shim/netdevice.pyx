@@ -35,7 +35,6 @@ from kpath_c.skbuff cimport (__skb_tstamp_tx, alloc_skb, build_skb, consume_skb,
                              skb_orphan_frags_rx, skb_put, skb_tstamp_tx)
 
 cdef enum:
-    QDISC_FULL = 15                     # a qdisc with room for nothing (pfifo limit 0)
     HDR_MAX = 128                       # IP and TCP with all options: 120
     FQ_TIMER_SLACK_NS = 10000
     NIC_BUFFER = 2048

@@ -15,7 +15,7 @@ import kpath.replay  # noqa: F401
 @pytest.fixture
 def fake(monkeypatch):
     """The stand-in, in place of kpath_c.host."""
-    monkeypatch.setattr(sys.modules["kpath.replay"], "kernel_module", lambda: SimpleNamespace(Host=FakeHost, OPS=OPS))
+    monkeypatch.setattr(sys.modules["kpath.replay"], "kernel_module", lambda _: SimpleNamespace(Host=FakeHost, OPS=OPS))
     monkeypatch.setattr(FakeHost, "emits", [])
     monkeypatch.setattr(FakeHost, "notes", [])
     monkeypatch.setattr(FakeHost, "last", None)

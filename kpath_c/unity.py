@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Joins the kernel's modules into one: the traced variant, whose functions note when they begin and end.
+
+`kpath_c.traced` holds the same text as all the extensions of `kpath_c` together (cimports between them are left out,
+as everything is in one module), then `tracer.pxi` and a table from each function's address to its name. It is compiled
+with -finstrument-functions, so the ported functions themselves pay nothing and say nothing. setup.py calls this.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+LEFT_OUT = {"benchmarks", "testing"}  # not of the kernel
+IMPORT = re.compile(r"(?:from\s+(\S+)\s+)?c?import\s")
+FUNCTION = re.compile(r"cdef (?:inline )?(?![^(]*=)[\w .*]*?\b(\w+)\((?!\))[^\"]*?\)(?: noexcept)?(?: nogil)?:$"
+                      r"|cdef (?:inline )?[\w .*]*?\b(\w+)\(\)(?: noexcept)?(?: nogil)?:$", re.S)
+BLOCK = re.compile(r"(cdef (inline |struct |enum|extern |union |packed |class )|ctypedef )")
+
+
+def statements(text: str) -> list[str]:
+    """The lines at the left margin, each with all that belongs to it: its body, what its brackets hold."""
+    out: list[list[str]] = []
+    in_text = False
+    depth = 0
+    for line in text.split("\n"):
+        head = not in_text and depth == 0 and line[:1] not in ("", " ", "#", ")")
+        if head or not out:
+            out.append([])
+        out[-1].append(line)
+        if line.count('"""') % 2:
+            in_text = not in_text
+        elif not in_text:
+            code = re.sub(r'b?"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|#.*', "", line)
+            depth += sum(code.count(c) for c in "([{") - sum(code.count(c) for c in ")]}")
+    return ["\n".join(s) for s in out]
+
+
+class Unity:
+    """The joined module, as it grows."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        package = root / "kpath_c"
+        self.sources = sorted(p for p in package.rglob("*.pyx") if p.stem not in LEFT_OUT)
+        self.inlines = sorted(p for p in package.glob("net_*.pxd") if not p.with_suffix(".pyx").exists())
+        self.modules = {self.module(p) for p in (*self.sources, *self.inlines)}
+        self.imports: list[str] = []
+        self.body: list[str] = []
+        self.functions: list[tuple[str, str]] = []  # name, file
+        self.declared = {s.split("#")[0].strip() for p in self.sources for s in statements(p.read_text())
+                         if s.startswith("cdef ") and "(" not in s}
+
+    def module(self, path: Path) -> str:
+        return ".".join(path.relative_to(self.root).with_suffix("").parts)
+
+    def add(self, path: Path, declarations: bool = False) -> None:
+        """A file's text without the cimports of its siblings; of a .pxd only what is no mere declaration."""
+        self.body.append(f"# ==== {path.relative_to(self.root)}")
+        for text in statements(path.read_text()):
+            if m := IMPORT.match(text):
+                if m.group(1) not in self.modules:
+                    self.imports.append(text.rstrip())
+            elif not declarations or self.belongs(text):
+                self.body.append(text)
+                self.note_function(text, path)
+
+    def belongs(self, text: str) -> bool:
+        if BLOCK.match(text):
+            return True
+        return text.startswith("cdef ") and "(" not in text and text.split("#")[0].strip() not in self.declared
+
+    def note_function(self, text: str, path: Path) -> None:
+        """Remembers the function that this statement defines, if it does."""
+        head = re.split(r":\s*(?:#.*)?\n", text, maxsplit=1)[0] + ":"
+        if m := FUNCTION.match(head):
+            self.functions.append((m.group(1) or m.group(2), path.name))
+
+    def headers(self) -> None:
+        """The inline functions of the headers are called by their names, so they are imported and listed."""
+        for path in sorted((self.root / "kpath_c" / "headers").glob("*.pxd")):
+            if path.stem == "__init__":
+                continue
+            self.imports.append(f"from {self.module(path)} cimport *")
+            for text in statements(path.read_text()):
+                if text.startswith("cdef inline "):
+                    self.note_function(text, path)
+
+    def table(self) -> str:
+        """Fills tracer.pxi's table."""
+        lines = [f"cdef traced_function[{len(self.functions)}] traced_functions", "",
+                 "cdef void fill_traced_functions() noexcept nogil:"]
+        for i, (name, file) in enumerate(self.functions):
+            lines += [f"    traced_functions[{i}].address = <void *>{name}",
+                      f"    traced_functions[{i}].name = b\"{name}\"",
+                      f"    traced_functions[{i}].file = b\"{file}\""]
+        return "\n".join([*lines, "", "fill_traced_functions()", ""])
+
+    def text(self) -> str:
+        self.headers()
+        for path in self.inlines:
+            self.add(path)
+        for path in sorted((self.root / "kpath_c").rglob("*.pxd")):
+            if path.parent.name != "headers" and path not in self.inlines and path.stem not in LEFT_OUT | {"__init__"}:
+                self.add(path, declarations=True)
+        for path in self.sources:
+            self.add(path)
+        tracer = (self.root / "kpath_c" / "tracer.pxi").read_text()
+        return "\n".join([*dict.fromkeys(self.imports), "", *self.body, "", tracer, self.table()])
+
+
+def write(root: Path, target: Path) -> Path:
+    """Writes the joined module to `target`, unless it is there already, so that nothing is compiled in vain."""
+    text = Unity(root).text()
+    if not target.exists() or target.read_text() != text:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+    return target
