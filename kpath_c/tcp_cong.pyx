@@ -2,14 +2,16 @@
 
 Follows net/ipv4/tcp_cong.c of Linux 6.18 (GPL-2.0-only).
 
-Deviations: the algorithms are known once and for all (reno, cubic, bbr), numbered in the order of their registration
-(the kernel hashes the name); which of them need no privilege is kept per host, as several hosts live side by side.
+Deviations: the algorithms are known once and for all (tcp_cong_register_all()), numbered in the order of their
+registration (the kernel hashes the name); which of them need no privilege is kept per host, as several hosts live side
+by side.
 """
 from libc.string cimport memset, memcpy, strcmp, strlen
 from kpath_c.headers.tcp cimport *
 from kpath_c.net_tcp cimport *
 from kpath_c.tcp_cubic cimport cubictcp_register
 from kpath_c.tcp_bbr cimport bbr_register
+from kpath_c.tcp_dctcp cimport dctcp_register
 
 cdef enum:
     TCP_CONG_SLOTS = 16
@@ -49,7 +51,7 @@ cdef tcp_congestion_ops *tcp_ca_find_autoload(net *n, const char *name) noexcept
     cdef tcp_congestion_ops *ca = tcp_ca_find(name)
 
     if ca == NULL:
-        not_ported(n, b"congestion control other than reno, cubic, bbr")
+        not_ported(n, b"congestion control other than reno, cubic, bbr, dctcp")
     return ca
 
 
@@ -92,6 +94,7 @@ cdef void tcp_cong_register_all() noexcept nogil:
     tcp_register_congestion_control(&tcp_reno)
     cubictcp_register()
     bbr_register()
+    dctcp_register()
 
 
 cdef void tcp_cong_net_init(net *n) noexcept nogil:
