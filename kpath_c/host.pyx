@@ -515,10 +515,12 @@ cdef class Host:
             raise IndexError(i)
         got = &self.e.calls[i].got
         control = []
-        if got.has_inq:
-            control.append((SOL_TCP, 36, got.inq))
+        if got.stamp_type:
+            control.append((SOL_SOCKET, got.stamp_type, got.stamp))
         if got.has_stamp:
             control.append((SOL_SOCKET, 37, got.stamp))
+        if got.has_inq:
+            control.append((SOL_TCP, 36, got.inq))
         if got.has_ee:
             control.append((SOL_IP, IP_RECVERR, {
                 "ee_errno": got.ee.ee_errno, "ee_origin": got.ee.ee_origin, "ee_type": got.ee.ee_type,

@@ -9,7 +9,8 @@ Deviations
 - The orphan counter is read directly; the kernel reads a copy that is up to 100 ms old.
 - Left out: splicing into the socket, zero copy on receive, devmem, tcp_mmap(), statistics for timestamping, ULP,
   AO keys, BPF, MPTCP. MD5 keys cannot be set; a segment that carries MD5 or AO is dropped as by a socket without keys.
-- Control messages are not made: msg_inq is filled in, receive timestamps and the error queue are not ported.
+- Control messages are handed over as values (msg_ext), not as bytes. A socket that has not asked for receive timestamps
+  gets none; in the kernel it may, once another one has asked.
 - Host memory is HOST_FREE_PAGES: the kernel sizes its tables and limits by what the machine has.
 """
 from libc.string cimport memset, memcpy
@@ -67,10 +68,6 @@ cdef enum:
     TCP_REPAIR_ON = 1
     TCP_REPAIR_OFF = 0
     TCP_REPAIR_OFF_NO_WP = -1           # without a window probe
-
-cdef enum:
-    # Bits of sk_tsflags that are told with received data.
-    RX_TIMESTAMP_FLAGS = (1 << 4) | (1 << 6)
 
 # ---------------------------------------------------------------------------------------------- memory pressure
 
@@ -1077,6 +1074,9 @@ cdef int tcp_recvmsg_locked(sock *sk, msghdr *msg, size_t len_, int flags) noexc
                     tp.urg_data = 0
                     tcp_fast_path_check(sk)
 
+                if TCP_SKB_CB(skb).has_rxtstamp and msg_ext_of(msg) != NULL:
+                    msg_ext_of(msg).stamp = skb.skb_mstamp_ns
+
                 if used + offset < skb.len:
                     continue
 
@@ -1138,6 +1138,20 @@ cdef int tcp_recvmsg_locked(sock *sk, msghdr *msg, size_t len_, int flags) noexc
     return copied
 
 
+# The stamp of the last skb that was read, as control messages.
+cdef void tcp_recv_timestamp(sock *sk, msg_ext *ext) noexcept nogil:
+    # The kernel stamps what arrives once a socket has asked for it.
+    if not sock_flag(sk, SOCK_RCVTSTAMP) and not sk.sk_tsflags & SOF_TIMESTAMPING_RX_SOFTWARE:
+        return
+    if ext.stamp == 0:
+        return
+    if sock_flag(sk, SOCK_RCVTSTAMP):
+        ext.stamp_type = SO_TIMESTAMPNS if sock_flag(sk, SOCK_RCVTSTAMPNS) else SO_TIMESTAMP
+    if sk.sk_tsflags & SOF_TIMESTAMPING_SOFTWARE and (
+            sk.sk_tsflags & SOF_TIMESTAMPING_RX_SOFTWARE or not sk.sk_tsflags & SOF_TIMESTAMPING_OPT_RX_FILTER):
+        ext.has_stamp = 1
+
+
 cdef int tcp_recvmsg(sock *sk, msghdr *msg, size_t len_, int flags) noexcept nogil:
     cdef int ret
 
@@ -1149,9 +1163,8 @@ cdef int tcp_recvmsg(sock *sk, msghdr *msg, size_t len_, int flags) noexcept nog
     release_sock(sk)
 
     if ret >= 0:
-        if sock_flag(sk, SOCK_RCVTSTAMP) or (sk.sk_tsflags & RX_TIMESTAMP_FLAGS
-                                             and sk.sk_tsflags & SOF_TIMESTAMPING_RX_SOFTWARE):
-            not_ported(sock_net(sk), "receive timestamps")
+        if msg_ext_of(msg) != NULL:
+            tcp_recv_timestamp(sk, msg_ext_of(msg))
         if tcp_sk(sk).recvmsg_inq or msg.msg_get_inq:
             msg.msg_inq = tcp_inq_hint(sk)
             if tcp_sk(sk).recvmsg_inq and msg_ext_of(msg) != NULL:

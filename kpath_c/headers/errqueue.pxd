@@ -65,6 +65,7 @@ cdef struct msg_ext:
     u32 msg_flags
     int inq
     u8 has_inq
+    u8 stamp_type               # SO_TIMESTAMP or SO_TIMESTAMPNS: the message has `stamp` in that form too
     u8 has_stamp
     u8 has_ee
     u64 stamp                   # ns real
