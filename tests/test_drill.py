@@ -135,3 +135,13 @@ def test_flags(text: str) -> None:
 def test_conflicting_flags() -> None:
     with pytest.raises(ScriptError, match="conflicting"):
         parse.parse("0 < SE.5 1:1(0) win 1\n", "x")
+
+
+def test_verbose_shows_what_a_block_prints_where_it_ran(tmp_path: Path) -> None:
+    script = tmp_path / "print.pkt"
+    script.write_text("0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n+0 bind(3, ..., ...) = 0\n+0 listen(3, 1) = 0\n"
+                      "+0 < S 0:0(0) win 1000 <mss 1000>\n+0 > S. 0:0(0) ack 1 <...>\n+.01 < . 1:1(0) ack 1 win 257\n"
+                      "+0 accept(3, ..., ...) = 4\n+0 %{ print('cwnd is', tcpi_snd_cwnd) }%\n+.01 close(4) = 0\n")
+    lines = run("-v", str(script)).stdout.splitlines()
+    at = next(i for i, line in enumerate(lines) if line.endswith("cwnd is 10"))
+    assert "print(" in lines[at - 1] and "close()" in lines[at + 1]

@@ -10,7 +10,10 @@ it (which of two round trips is the shorter one, on which side of a tick a timer
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import io
+import sys
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
@@ -296,10 +299,16 @@ class Runner:
         self.host.call(d.slot, "tcp_info", thread=self.SIDE_THREAD)
         info = self.host.call_info(self.host.calls_made() - 1)
         self.say(event, f"%{{ {code.text.strip()} }}%")
+        printed = io.StringIO()
         try:
-            self.code.run(code, info or {}, self.host.sock_state(d.slot) or {})
+            # -v shows what a block prints where it ran
+            with contextlib.redirect_stdout(sys.stdout if self.log is None else printed):
+                self.code.run(code, info or {}, self.host.sock_state(d.slot) or {})
         except CodeFailed as e:
             raise Failure(code.line or event.line, str(e)) from None
+        finally:
+            for text in printed.getvalue().splitlines():
+                self.say(event, f"   {text}")
 
     # --- system calls
 
