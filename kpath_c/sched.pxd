@@ -61,6 +61,7 @@ cdef struct task:
     u8 reader                   # not a thread: the automatic reader of a socket
     u8 timed_out
     u8 woken                    # its wake-up has been seen and it is in the run queue for that
+    s64 woken_at                # ns real
     u8 due                      # a recv that holds all it is known to have returned: it ran before the next arrival
     socket *sock                # whose waiters list it is in
     task *wait_next

@@ -34,6 +34,7 @@ cdef enum:
     READ_NO = 2
     COLD_NS = 10000000          # a processor idle for longer has cold caches
     BATCH_GAP_NS = 45000        # arrivals closer than this come in one go
+    SLICE_NS = 3000000          # a woken task waits no longer than this for the processor
 
     READER = 1                  # task.reader: reads what arrives
     ACCEPTER = 2                # accepts whatever completes
@@ -450,6 +451,8 @@ cdef s64 resume_time(engine *e, task *t, s64 now) noexcept nogil:
     cdef s64 index = t.call if t.call >= 0 else t.queue_head
     cdef call_ev *c
     cdef s64 last
+    if t.woken and now - t.woken_at > SLICE_NS:
+        free_at = now
     if t.reader or index < 0 or e.calls[index].t1 < 0:
         return free_at
     c = &e.calls[index]
@@ -470,6 +473,7 @@ cdef s64 resume_time(engine *e, task *t, s64 now) noexcept nogil:
 cdef void task_wake(task *t) noexcept nogil:
     """The condition that the sleeping call waits for may hold now."""
     t.woken = 1
+    t.woken_at = real_ns(t.eng)
     runq_set(t.eng, t, resume_time(t.eng, t, real_ns(t.eng)))
 
 

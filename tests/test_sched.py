@@ -44,6 +44,16 @@ def test_a_woken_call_waits_for_the_end_of_the_batch(gap, got):
     assert c.result(call)[0] == got
 
 
+def test_packets_without_end_do_not_starve_the_application():
+    c = established()
+    call = c.start("recv", SLOT, 100)
+    c.host.latency(0, 0, 10 * US)
+    data = [tcp_packet("P.", PEER_ISN + 1 + 100 * i, LOCAL_ISN + 1, 100) for i in range(400)]
+    arrive(c, *((20 * MS + i * 24 * US, packet) for i, packet in enumerate(data)))
+    c.wait(40)
+    assert 22 < c.result(call)[2] < 24
+
+
 def read_before_return(quick_acks_over):
     """How long before its return, 100 us behind the packet, a recv has read; and whether it sent an ACK."""
     c = established()
