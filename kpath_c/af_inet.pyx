@@ -4,7 +4,7 @@ Serves RFC 9293 3.10 (the user calls) and RFC 1122 4.2.4.
 Follows net/ipv4/af_inet.c of Linux 6.18 (GPL-2.0-only).
 
 Deviations: TCP is the only protocol; the caller is privileged (ports below 1024); connect and accept sleep by the
-protocol of msghdr; IPv6, BPF, multicast groups and ioctl are left out.
+protocol of msghdr; BPF, multicast groups and ioctl are left out.
 """
 from kpath_c.headers.tcp cimport *
 from kpath_c.net_tcp cimport *
@@ -16,7 +16,7 @@ from kpath_c.inet_hashtables cimport inet_bhash2_update_saddr, inet_hash, inet_u
 from kpath_c.route cimport inet_addr_type, ip_route_output_flow
 from kpath_c.tcp cimport tcp_close, tcp_disconnect, tcp_recvmsg, tcp_sendmsg, tcp_shutdown
 from kpath_c.tcp_fastopen cimport tcp_fastopen_init_key_once
-from kpath_c.tcp_ipv4 cimport tcp_v4_connect, tcp_v4_do_rcv, tcp_v4_init_sock
+from kpath_c.tcp_ipv4 cimport tcp_v4_do_rcv
 
 
 # ------------------------------------------------------------------------------------------- states, destruction
@@ -83,7 +83,7 @@ cdef int inet_create(net *n, socket *sock_, int protocol, int kern) noexcept nog
     inet_set_bit(INET_FLAGS_MC_ALL, sk)
     inet.mc_index = 0
     inet.rcv_tos = 0
-    err = tcp_v4_init_sock(sk)
+    err = sk.sk_prot.init(sk)
     if err:
         sk_common_release(sk)
         sock_.sk = NULL
@@ -295,7 +295,7 @@ cdef int __inet_stream_connect(socket *sock_, sockaddr_in *uaddr, int addr_len, 
     elif sock_.state == SS_UNCONNECTED:
         if sk.sk_state != TCP_CLOSE:
             return -EISCONN
-        err = tcp_v4_connect(sk, uaddr, addr_len)
+        err = sk.sk_prot.connect(sk, uaddr, addr_len)
         if err < 0:
             return err
         sock_.state = SS_CONNECTING

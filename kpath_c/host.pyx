@@ -1,7 +1,8 @@
 """The only face to Python: one `Host` is one network namespace of a Linux 6.18 machine, with one clock.
 
-All times at this face are ns since the epoch on the capture's clock, addresses are dotted strings, ports are in host
-order. Exceptions exist from here outwards; inside are the kernel's return codes and drop reasons.
+All times at this face are ns since the epoch on the capture's clock, addresses are strings (dotted, or IPv6's as RFC
+5952 writes them), ports are in host order. Exceptions exist from here outwards; inside are the kernel's return codes
+and drop reasons.
 """
 from array import array
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
@@ -12,6 +13,7 @@ import socket as _socket
 
 from kpath_c.headers.tcp cimport *
 from kpath_c.net_namespace cimport cleanup_net, setup_net
+from kpath_c.ip6_route cimport fib6_add_entry, ipv6_add_addr
 from kpath_c.route cimport fib_add_entry, fib_add_local_addr, rt_cache_flush
 from kpath_c.sched cimport *
 from kpath_c.sockstate cimport sock_dict, tcp_info_dict
@@ -21,7 +23,7 @@ from kpath_c.shim.netdevice cimport QDISC_FULL, netdev_setup
 from kpath_c.shim.timer cimport timers_init
 from kpath_c.tcp_cong cimport tcp_ca_get_key_by_name
 from kpath_c.tcp_metrics cimport tcp_metrics_flush_all
-from kpath_c.snmp_names import ICMP, IP, NET, TCP
+from kpath_c.snmp_names import ICMP, ICMP6, ICMP6_IN, IP, IP6, NET, TCP
 from kpath_c.dropreason_names import DROP_REASONS
 
 OPS = {
@@ -55,22 +57,27 @@ METRIC_SCALE = {"rtt": 8, "rttvar": 4}
 ROUTE_FEATURES = {"ecn": 1, "tcp_usec_ts": 16}
 
 
-cdef __be32 be32_of(str addr) except? 0:
-    """Dotted address to network order; ValueError names what was expected."""
+cdef int in6_of(str addr, in6_addr *out) except -1:
+    """An address of either family, IPv4's mapped; ValueError names what was expected."""
     cdef bytes packed
     cdef u32 v
     try:
-        packed = _socket.inet_aton(addr) if addr.count(".") == 3 else b""
-    except OSError:
-        packed = b""
-    if len(packed) != 4:
-        raise ValueError(f"{addr!r}: expected an IPv4 address")
-    memcpy(&v, <const char *>packed, 4)
-    return v
+        if ":" in addr:
+            packed = _socket.inet_pton(_socket.AF_INET6, addr)
+            memcpy(out, <const char *>packed, 16)
+        else:
+            packed = _socket.inet_pton(_socket.AF_INET, addr)
+            memcpy(&v, <const char *>packed, 4)
+            ipv6_addr_set_v4mapped(v, out)
+    except (OSError, UnicodeError):
+        raise ValueError(f"{addr!r}: expected an IPv4 or IPv6 address") from None
+    return 0
 
 
-cdef str str_of(__be32 addr):
-    return _socket.inet_ntoa((<u8 *>&addr)[:4])
+cdef str str_of(const in6_addr *addr):
+    if ipv6_addr_v4mapped(addr):
+        return _socket.inet_ntop(_socket.AF_INET, (<const u8 *>addr)[12:16])
+    return _socket.inet_ntop(_socket.AF_INET6, (<const u8 *>addr)[:16])
 
 
 cdef class _Column:
@@ -145,9 +152,15 @@ cdef class Host:
         engine_init(&self.e, n)
         self.is_set_up = True
         for addr in addrs:
-            if fib_add_local_addr(n, be32_of(addr)):
-                raise ValueError("addr: too many addresses")
+            self.add_addr(addr)
         self.arrays = []
+
+    cdef int add_addr(self, str addr) except -1:
+        cdef in6_addr a
+        in6_of(addr, &a)
+        if ipv6_add_addr(self.n, &a) if not ipv6_addr_v4mapped(&a) else fib_add_local_addr(self.n, a.s6_addr32[3]):
+            raise ValueError("addr: too many addresses")
+        return 0
 
     cdef net *alive(self) except NULL:
         """The host, if it has not been closed."""
@@ -165,10 +178,14 @@ cdef class Host:
             e.timestamp_secret.key[i] = 0x23456789ABCDEF01ULL + <u64>i
             e.syncookie_secret[0].key[i] = 0x456789ABCDEF0123ULL + <u64>i
             e.syncookie_secret[1].key[i] = 0x6789ABCDEF012345ULL + <u64>i
+            e.syncookie6_secret[0].key[i] = 0xABCDEF0123456789ULL + <u64>i
+            e.syncookie6_secret[1].key[i] = 0xCDEF0123456789ABULL + <u64>i
             e.ip_id_key.key[i] = 0x89ABCDEF01234567ULL + <u64>i
         e.hash_mix = 0x5BD1E995
         e.inet_ehash_secret = 0x9E3779B9
         e.tcp_ipv4_hash_secret = 0x85EBCA6B
+        e.inet6_ehash_secret = 0xC2B2AE35
+        e.tcp_ipv6_hash_secret = 0x27D4EB2F
 
     @property
     def mono_to_real_ns(self):
@@ -221,14 +238,16 @@ cdef class Host:
         """Adds a route; metrics under `ip route`'s names (rtt, rttvar and rto_min in ms)."""
         self.alive()
         cdef fib_entry f
+        cdef in6_addr dst6
         cdef u32 lock = 0
         cdef int index
         cdef bytes name_b
         cdef bint ecn = False
-        if not 0 <= prefixlen <= 32:
-            raise ValueError(f"{dst}/{prefixlen}: expected a prefix length of 0 to 32")
+        in6_of(dst, &dst6)
+        if not 0 <= prefixlen <= (128 if ":" in dst else 32):
+            raise ValueError(f"{dst}/{prefixlen}: expected a prefix length of 0 to {128 if ':' in dst else 32}")
         memset(&f, 0, sizeof(f))
-        f.dst = be32_of(dst) if dst != "0.0.0.0" else 0
+        f.dst = dst6.s6_addr32[3]
         f.prefixlen = <u8>prefixlen
         f.type = RTN_UNICAST
         for name, value in (metrics or {}).items():
@@ -251,8 +270,22 @@ cdef class Host:
             if name not in ROUTE_FEATURES:
                 raise ValueError(f"route feature {name!r}: unknown")
             f.metrics[RTAX_FEATURES - 1] |= <u32>ROUTE_FEATURES[name]
-        if fib_add_entry(self.n, &f) == NULL:
+        if ":" in dst:
+            self.add_route6(&dst6, &f)
+        elif fib_add_entry(self.n, &f) == NULL:
             raise MemoryError()
+
+    cdef int add_route6(self, const in6_addr *dst, const fib_entry *f) except -1:
+        cdef fib6_info f6
+        memset(&f6, 0, sizeof(f6))
+        f6.dst = dst[0]
+        f6.plen = f.prefixlen
+        f6.fib6_type = f.type
+        memcpy(f6.metrics, f.metrics, sizeof(f6.metrics))
+        f6.ca_key = f.ca_key
+        if fib6_add_entry(self.n, &f6) == NULL:
+            raise MemoryError()
+        return 0
 
     def qdisc(self, str kind, limit=None):
         """The root queueing discipline, by name; with a limit of 0 it takes no packet at all."""
@@ -285,8 +318,8 @@ cdef class Host:
         self.alive()
         cdef pin_entry p
         memset(&p, 0, sizeof(p))
-        p.laddr = be32_of(laddr)
-        p.raddr = be32_of(raddr)
+        in6_of(laddr, &p.laddr)
+        in6_of(raddr, &p.raddr)
         p.lport = htons(<u16>lport)
         p.rport = htons(<u16>rport)
         p.isn = <u32>(isn & 0xFFFFFFFF)
@@ -343,7 +376,8 @@ cdef class Host:
             c.want = ret
         if s:
             if op == OP_BIND or op == OP_CONNECT or op == OP_SENDTO:
-                c.addr = be32_of(s)
+                in6_of(s, &c.addr)
+                c.has_addr = 1
             else:
                 b = s.encode("latin-1")
                 memcpy(c.s, <const char *>b, min(len(b), 63))
@@ -522,7 +556,7 @@ cdef class Host:
         if got.has_inq:
             control.append((SOL_TCP, 36, got.inq))
         if got.has_ee:
-            control.append((SOL_IP, IP_RECVERR, {
+            control.append((SOL_IPV6 if got.ee_v6 else SOL_IP, IPV6_RECVERR if got.ee_v6 else IP_RECVERR, {
                 "ee_errno": got.ee.ee_errno, "ee_origin": got.ee.ee_origin, "ee_type": got.ee.ee_type,
                 "ee_code": got.ee.ee_code, "ee_info": got.ee.ee_info, "ee_data": got.ee.ee_data}))
         return {"flags": got.msg_flags, "control": control}
@@ -535,7 +569,7 @@ cdef class Host:
     def device(self, *, mtu=None, tso=None, gso=None):
         """Changes the device while it runs (`ip link set mtu`, `ethtool -K`)."""
         self.alive()
-        cdef u64 bits = <u64>(NETIF_F_TSO | NETIF_F_TSO_ECN)
+        cdef u64 bits = <u64>(NETIF_F_TSO | NETIF_F_TSO6 | NETIF_F_TSO_ECN)
         if mtu is not None:
             if not 68 <= mtu <= 65535:
                 raise ValueError(f"device mtu {mtu!r}: expected 68 to 65535")
@@ -586,7 +620,7 @@ cdef class Host:
         for i in range(self.e.n_probes):
             r = &self.e.probes[i]
             out.append({
-                "time": r.t, "saddr": str_of(r.saddr), "sport": r.sport, "daddr": str_of(r.daddr), "dport": r.dport,
+                "time": r.t, "saddr": str_of(&r.saddr), "sport": r.sport, "daddr": str_of(&r.daddr), "dport": r.dport,
                 "data_len": r.data_len, "snd_nxt": r.snd_nxt, "snd_una": r.snd_una, "snd_cwnd": r.snd_cwnd,
                 "ssthresh": r.ssthresh, "snd_wnd": r.snd_wnd, "srtt": r.srtt, "rcv_wnd": r.rcv_wnd,
                 "ca_state": r.ca_state, "rto": r.rto, "packets_out": r.packets_out, "retrans_out": r.retrans_out,
@@ -597,7 +631,7 @@ cdef class Host:
         """The non-zero SNMP and TcpExt counters under nstat's names, without the TcpExt prefix."""
         self.alive()
         cdef dict out = {}
-        for names, which in ((IP, 0), (ICMP, 1), (TCP, 2), (NET, 3)):
+        for names, which in ((IP, 0), (ICMP, 1), (TCP, 2), (NET, 3), (IP6, 4), (ICMP6, 5), (ICMP6_IN, 6)):
             for i, name in names.items():
                 if which == 0:
                     v = self.n.mib.ip[<int>i]
@@ -605,8 +639,14 @@ cdef class Host:
                     v = self.n.mib.icmp[<int>i]
                 elif which == 2:
                     v = self.n.mib.tcp[<int>i]
-                else:
+                elif which == 3:
                     v = self.n.mib.net[<int>i]
+                elif which == 4:
+                    v = self.n.mib.ip6[<int>i]
+                elif which == 5:
+                    v = self.n.mib.icmp6[<int>i]
+                else:
+                    v = self.n.mib.icmp6_in[<int>i]
                 if v:
                     out[name] = v
         return out
@@ -628,7 +668,7 @@ cdef class Host:
             elif c.info != NULL:
                 memcpy(&info, c.info, sizeof(info))
             d = tcp_info_dict(&info)
-            out.append({"laddr": str_of(c.laddr), "lport": c.lport, "raddr": str_of(c.raddr), "rport": c.rport,
+            out.append({"laddr": str_of(&c.laddr), "lport": c.lport, "raddr": str_of(&c.raddr), "rport": c.rport,
                         "passive": bool(c.passive), "t_open": c.t_open,
                         "state": "TIME_WAIT" if self.in_time_wait(i) else STATES[c.state],
                         "segs_in": d["tcpi_segs_in"], "segs_out": d["tcpi_segs_out"], "tcp_info": d})
@@ -692,14 +732,15 @@ cdef class Host:
 
     def pools(self):
         """Live objects by pool; all 0 after close()."""
-        cdef kmem_cache *all_[12]
+        cdef kmem_cache *all_[13]
         cdef int i
         if self.n == NULL:
             return dict(self.pool_left)
         all_[:] = [&self.n.tcp_prot_slab, &self.n.tcp_request_slab, &self.n.tcp_timewait_slab, &self.n.skbuff_cache,
                    &self.n.skbuff_fclone_cache, &self.n.bind_bucket_slab, &self.n.bind2_bucket_slab,
-                   &self.n.socket_slab, &self.n.dst_slab, &self.n.misc_slab, &self.n.page_slab, &self.n.txq_slab]
-        return {all_[i].name.decode(): all_[i].live for i in range(12)}
+                   &self.n.socket_slab, &self.n.dst_slab, &self.n.misc_slab, &self.n.page_slab, &self.n.txq_slab,
+                   &self.n.tcpv6_prot_slab]
+        return {all_[i].name.decode(): all_[i].live for i in range(13)}
 
     def close(self):
         """Ends every socket and timer and frees the host; pools() then tells what was not given back.

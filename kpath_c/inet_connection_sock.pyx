@@ -3,7 +3,7 @@
 Serves RFC 9293 3.6 and 3.10 (LISTEN, passive open), RFC 6056 (port selection), RFC 6298 2.1 (SYN-ACK retransmission).
 Follows net/ipv4/inet_connection_sock.c of Linux 6.18 (GPL-2.0-only).
 
-Deviations: IPv6, ULP, MPTCP and IP source routing are left out. A pinned port (hooks.pinned_port) is tried before a
+Deviations: ULP, MPTCP and IP source routing are left out. A pinned port (hooks.pinned_port) is tried before a
 port is searched for. inet_csk_accept() sleeps by the protocol of msghdr.
 """
 from kpath_c.headers.tcp cimport *
@@ -28,18 +28,46 @@ from kpath_c.tcp_timer cimport tcp_syn_ack_timeout
 
 # ------------------------------------------------------------------------------------------- addresses and ports
 
-cdef bint ipv4_rcv_saddr_equal(__be32 sk1_rcv_saddr, __be32 sk2_rcv_saddr, bint match_sk1_wildcard,
+cdef bint ipv4_rcv_saddr_equal(__be32 sk1_rcv_saddr, __be32 sk2_rcv_saddr, bint sk2_ipv6only, bint match_sk1_wildcard,
                                bint match_sk2_wildcard) noexcept nogil:
+    if sk2_ipv6only:
+        return 0
     if sk1_rcv_saddr == sk2_rcv_saddr:
         return 1
     return (match_sk1_wildcard and not sk1_rcv_saddr) or (match_sk2_wildcard and not sk2_rcv_saddr)
 
 
+# Do the two meet? A wildcard counts as equal to any address of IPv6 and, unless it is for IPv6 only, of IPv4.
+# sk2_rcv_saddr6 NULL: an IPv4 socket's.
+cdef bint ipv6_rcv_saddr_equal(const in6_addr *sk1_rcv_saddr6, const in6_addr *sk2_rcv_saddr6, __be32 sk1_rcv_saddr,
+                               __be32 sk2_rcv_saddr, bint sk1_ipv6only, bint sk2_ipv6only, bint match_sk1_wildcard,
+                               bint match_sk2_wildcard) noexcept nogil:
+    cdef int addr_type = ipv6_addr_type(sk1_rcv_saddr6)
+    cdef int addr_type2 = ipv6_addr_type(sk2_rcv_saddr6) if sk2_rcv_saddr6 != NULL else IPV6_ADDR_MAPPED
+    if addr_type == IPV6_ADDR_MAPPED and addr_type2 == IPV6_ADDR_MAPPED:
+        return ipv4_rcv_saddr_equal(sk1_rcv_saddr, sk2_rcv_saddr, sk2_ipv6only, match_sk1_wildcard,
+                                    match_sk2_wildcard)
+    if addr_type == IPV6_ADDR_ANY and addr_type2 == IPV6_ADDR_ANY:
+        return 1
+    if (addr_type2 == IPV6_ADDR_ANY and match_sk2_wildcard and
+            not (sk2_ipv6only and addr_type == IPV6_ADDR_MAPPED)):
+        return 1
+    if (addr_type == IPV6_ADDR_ANY and match_sk1_wildcard and
+            not (sk1_ipv6only and addr_type2 == IPV6_ADDR_MAPPED)):
+        return 1
+    return sk2_rcv_saddr6 != NULL and ipv6_addr_equal(sk1_rcv_saddr6, sk2_rcv_saddr6)
+
+
 cdef bint inet_rcv_saddr_equal(const sock *sk, const sock *sk2, bint match_wildcard) noexcept nogil:
-    return ipv4_rcv_saddr_equal(sk.sk_rcv_saddr, sk2.sk_rcv_saddr, match_wildcard, match_wildcard)
+    if sk.sk_family == AF_INET6:
+        return ipv6_rcv_saddr_equal(&sk.sk_v6_rcv_saddr, inet6_rcv_saddr(sk2), sk.sk_rcv_saddr, sk2.sk_rcv_saddr,
+                                    ipv6_only_sock(sk), ipv6_only_sock(sk2), match_wildcard, match_wildcard)
+    return ipv4_rcv_saddr_equal(sk.sk_rcv_saddr, sk2.sk_rcv_saddr, ipv6_only_sock(sk2), match_wildcard, match_wildcard)
 
 
 cdef bint inet_rcv_saddr_any(const sock *sk) noexcept nogil:
+    if sk.sk_family == AF_INET6:
+        return ipv6_addr_any(&sk.sk_v6_rcv_saddr)
     return sk.sk_rcv_saddr == 0
 
 
@@ -85,11 +113,19 @@ cdef bint inet_bind_conflict(const sock *sk, sock *sk2, u32 uid, bint relax, bin
     return 0
 
 
+# An IPv6-only socket is no concern of one that is bound to an IPv4 address.
+cdef bint __inet_bhash2_conflict(const sock *sk, sock *sk2, u32 uid, bint relax, bint reuseport_cb_ok,
+                                 bint reuseport_ok) noexcept nogil:
+    if ipv6_only_sock(sk2) and (sk.sk_family == AF_INET or ipv6_addr_v4mapped(&sk.sk_v6_rcv_saddr)):
+        return 0
+    return inet_bind_conflict(sk, sk2, uid, relax, reuseport_cb_ok, reuseport_ok)
+
+
 cdef bint inet_bhash2_conflict(const sock *sk, const inet_bind2_bucket *tb2, u32 uid, bint relax,
                                bint reuseport_cb_ok, bint reuseport_ok) noexcept nogil:
     cdef hlist_node *node = tb2.owners.first
     while node != NULL:
-        if inet_bind_conflict(sk, bind_node_to_sk(node), uid, relax, reuseport_cb_ok, reuseport_ok):
+        if __inet_bhash2_conflict(sk, bind_node_to_sk(node), uid, relax, reuseport_cb_ok, reuseport_ok):
             return 1
         node = node.next
     return 0
@@ -232,15 +268,19 @@ cdef int sk_reuseport_match(inet_bind_bucket *tb, const sock *sk) noexcept nogil
         return 0
     if tb.fastreuseport == FASTREUSEPORT_ANY:
         return 1
-    return ipv4_rcv_saddr_equal(tb.fast_rcv_saddr, sk.sk_rcv_saddr, 1, 0)
+    if tb.fast_sk_family == AF_INET6:
+        return ipv6_rcv_saddr_equal(&tb.fast_v6_rcv_saddr, inet6_rcv_saddr(sk), tb.fast_rcv_saddr, sk.sk_rcv_saddr,
+                                    tb.fast_ipv6_only, ipv6_only_sock(sk), 1, 0)
+    return ipv4_rcv_saddr_equal(tb.fast_rcv_saddr, sk.sk_rcv_saddr, ipv6_only_sock(sk), 1, 0)
 
 
 cdef void tb_set_fastreuseport(inet_bind_bucket *tb, const sock *sk, s8 kind) noexcept nogil:
     tb.fastreuseport = kind
     tb.fastuid = sk.sk_uid
     tb.fast_rcv_saddr = sk.sk_rcv_saddr
-    tb.fast_ipv6_only = 0
+    tb.fast_ipv6_only = ipv6_only_sock(sk)
     tb.fast_sk_family = sk.sk_family
+    tb.fast_v6_rcv_saddr = sk.sk_v6_rcv_saddr
 
 
 cdef void inet_csk_update_fastreuse(const sock *sk, inet_bind_bucket *tb, inet_bind2_bucket *tb2) noexcept nogil:
@@ -649,6 +689,8 @@ cdef sock *inet_csk_clone_lock(const sock *sk, const request_sock *req, gfp_t pr
     newsk.sk_daddr = req.ir_rmt_addr
     newsk.sk_rcv_saddr = req.ir_loc_addr
     newinet.inet_saddr = req.ir_loc_addr
+    newsk.sk_v6_daddr = req.ir_v6_rmt_addr
+    newsk.sk_v6_rcv_saddr = req.ir_v6_loc_addr
     sock_reset_flag(newsk, SOCK_RCU_FREE)
     newsk.sk_mark = inet_rsk(req).ir_mark
     newsk.sk_cookie = req.ir_cookie

@@ -18,6 +18,7 @@ from kpath_c.inet_timewait_sock cimport inet_twsk_free, inet_twsk_deschedule_put
 from kpath_c.inet_connection_sock cimport (inet_csk_update_fastreuse, inet_csk_destroy_sock, inet_rcv_saddr_equal,
                                            inet_rcv_saddr_any, inet_sk_get_local_port_range)
 from kpath_c.tcp_ipv4 cimport tcp_twsk_unique
+from kpath_c.inet6_hashtables cimport inet6_ehashfn
 from kpath_c.secure_seq cimport secure_ipv4_port_ephemeral
 from kpath_c.sock_reuseport cimport (reuseport_alloc, reuseport_add_sock, reuseport_stop_listen_sock,
                                      reuseport_select_sock)
@@ -87,6 +88,8 @@ cdef u32 inet_ehashfn(const net *n, __be32 laddr, u16 lport, __be32 faddr, __be1
 
 # Full, TIME_WAIT and request sockets alike.
 cdef u32 sk_ehashfn(const sock *sk) noexcept nogil:
+    if sk.sk_family == AF_INET6 and not ipv6_addr_v4mapped(&sk.sk_v6_daddr):
+        return inet6_ehashfn(sk.sk_net, &sk.sk_v6_rcv_saddr, sk.sk_num, &sk.sk_v6_daddr, sk.sk_dport)
     return inet_ehashfn(sk.sk_net, sk.sk_rcv_saddr, sk.sk_num, sk.sk_daddr, sk.sk_dport)
 
 
@@ -153,7 +156,13 @@ cdef void inet_bind2_bucket_init(inet_bind2_bucket *tb2, net *n, inet_bind_hashb
     tb2.ib_net = n
     tb2.l3mdev = tb.l3mdev
     tb2.port = tb.port
-    tb2.rcv_saddr = sk.sk_rcv_saddr
+    if sk.sk_family == AF_INET6:
+        tb2.addr_type = <u16>ipv6_addr_type(&sk.sk_v6_rcv_saddr)
+        tb2.v6_rcv_saddr = sk.sk_v6_rcv_saddr
+    else:
+        tb2.addr_type = IPV6_ADDR_MAPPED
+        ipv6_addr_set_v4mapped(sk.sk_rcv_saddr, &tb2.v6_rcv_saddr)
+    tb2.rcv_saddr = tb2.v6_rcv_saddr.s6_addr32[3]
     tb2.fastreuse = 0
     tb2.fastreuseport = 0
     INIT_HLIST_HEAD(&tb2.owners)
@@ -188,7 +197,9 @@ cdef void inet_bind2_bucket_destroy(kmem_cache *cachep, inet_bind2_bucket *tb) n
 
 
 cdef bint inet_bind2_bucket_addr_match(const inet_bind2_bucket *tb2, const sock *sk) noexcept nogil:
-    return tb2.rcv_saddr == sk.sk_rcv_saddr
+    if sk.sk_family == AF_INET6:
+        return ipv6_addr_equal(&tb2.v6_rcv_saddr, &sk.sk_v6_rcv_saddr)
+    return tb2.addr_type == IPV6_ADDR_MAPPED and tb2.rcv_saddr == sk.sk_rcv_saddr
 
 
 cdef void inet_bind_hash(sock *sk, inet_bind_bucket *tb, inet_bind2_bucket *tb2, unsigned short port) noexcept nogil:
@@ -261,13 +272,15 @@ cdef int __inet_inherit_port(const sock *sk, sock *child) noexcept nogil:
 # ------------------------------------------------------------------------------------------- listeners
 
 cdef inet_listen_hashbucket *inet_lhash2_bucket_sk(inet_hashinfo *h, sock *sk) noexcept nogil:
+    if sk.sk_family == AF_INET6:
+        return inet_lhash2_bucket(h, ipv6_portaddr_hash(sock_net(sk), &sk.sk_v6_rcv_saddr, sk.sk_num))
     return inet_lhash2_bucket(h, ipv4_portaddr_hash(sock_net(sk), sk.sk_rcv_saddr, sk.sk_num))
 
 
 # Bound to the device beats not bound; the CPU counts too, and here all work is done by CPU 0.
 cdef int compute_score(sock *sk, const net *n, unsigned short hnum, __be32 daddr, int dif, int sdif) noexcept nogil:
     cdef int score = -1
-    if <const net *>sk.sk_net == n and sk.sk_num == hnum:
+    if <const net *>sk.sk_net == n and sk.sk_num == hnum and not ipv6_only_sock(sk):
         if sk.sk_rcv_saddr != daddr:
             return -1
         if not inet_sk_bound_dev_eq(n, sk.sk_bound_dev_if, dif, sdif):
@@ -418,8 +431,12 @@ cdef bint inet_ehash_lookup_by_sk(sock *sk, hlist_nulls_head *list_) noexcept no
     cdef sock *esk
     while not is_a_nulls(node):
         esk = nulls_to_sk(node)
-        if esk.sk_hash == sk.sk_hash and inet_match(sock_net(sk), esk, acookie, ports, dif, dif):
-            return 1
+        if esk.sk_hash == sk.sk_hash:
+            if sk.sk_family == AF_INET:
+                if inet_match(sock_net(sk), esk, acookie, ports, dif, dif):
+                    return 1
+            elif inet6_match(sock_net(sk), esk, &sk.sk_v6_daddr, &sk.sk_v6_rcv_saddr, ports, dif, dif):
+                return 1
         node = node.next
     return 0
 
@@ -456,7 +473,8 @@ cdef int inet_reuseport_add_sock(sock *sk, inet_listen_hashbucket *ilb) noexcept
     cdef sock *sk2
     while not is_a_nulls(node):
         sk2 = nulls_to_sk(node)
-        if (sk2 != sk and sk2.sk_family == sk.sk_family and sk2.sk_bound_dev_if == sk.sk_bound_dev_if and
+        if (sk2 != sk and sk2.sk_family == sk.sk_family and ipv6_only_sock(sk2) == ipv6_only_sock(sk) and
+                sk2.sk_bound_dev_if == sk.sk_bound_dev_if and
                 inet_csk(sk2).icsk_bind_hash == tb and sk2.sk_reuseport and sk.sk_uid == sk2.sk_uid and
                 inet_rcv_saddr_equal(sk, sk2, 0)):
             return reuseport_add_sock(sk, sk2, inet_rcv_saddr_any(sk))
@@ -479,7 +497,11 @@ cdef int inet_hash(sock *sk) noexcept nogil:
         if err:
             return err
     sock_set_flag(sk, SOCK_RCU_FREE)
-    __sk_nulls_add_node_rcu(sk, &ilb2.nulls_head)
+    # Among those that share a port IPv4's listeners stand first.
+    if sk.sk_reuseport and sk.sk_family == AF_INET6:
+        __sk_nulls_add_node_tail_rcu(sk, &ilb2.nulls_head)
+    else:
+        __sk_nulls_add_node_rcu(sk, &ilb2.nulls_head)
     return 0
 
 
@@ -504,6 +526,12 @@ cdef bint inet_bind2_bucket_match_addr_any(const inet_bind2_bucket *tb, const ne
                                            int l3mdev, const sock *sk) noexcept nogil:
     if <const net *>tb.ib_net != n or tb.port != port or tb.l3mdev != l3mdev:
         return 0
+    if tb.addr_type == IPV6_ADDR_ANY:
+        return 1
+    if tb.addr_type != IPV6_ADDR_MAPPED:
+        return 0
+    if sk.sk_family == AF_INET6 and not ipv6_addr_v4mapped(&sk.sk_v6_rcv_saddr):
+        return 0
     return tb.rcv_saddr == 0
 
 
@@ -519,6 +547,7 @@ cdef inet_bind2_bucket *inet_bind2_bucket_find(const inet_bind_hashbucket *head,
 
 cdef inet_bind_hashbucket *inet_bhash2_addr_any_hashbucket(const sock *sk, const net *n, int port) noexcept nogil:
     cdef inet_hashinfo *hinfo = tcp_get_hashinfo(sk)
+    # "Any" has one hash, whichever the family.
     return &hinfo.bhash2[ipv4_portaddr_hash(n, 0, <unsigned int>port) & (hinfo.bhash_size - 1)]
 
 
@@ -526,6 +555,8 @@ cdef void inet_update_saddr(sock *sk, void *saddr, int family) noexcept nogil:
     if family == AF_INET:
         inet_sk(sk).inet_saddr = (<__be32 *>saddr)[0]
         sk_rcv_saddr_set(sk, inet_sk(sk).inet_saddr)
+    else:
+        sk.sk_v6_rcv_saddr = (<in6_addr *>saddr)[0]
 
 
 # A bound socket gets its address only now (connect), or loses it again (disconnect): it moves to another bucket.

@@ -207,6 +207,7 @@ cdef int ip_recv_error(sock *sk, msghdr *msg, int len_) noexcept nogil:
             ext.has_stamp = 1
             ext.stamp = skb.skb_mstamp_ns
         ext.has_ee = 1
+        ext.ee_v6 = sk.sk_family == AF_INET6
         ext.ee = SKB_EXT_ERR(skb).ee
     msg.msg_flags |= MSG_ERRQUEUE
     consume_skb(skb)

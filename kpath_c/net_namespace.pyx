@@ -4,6 +4,7 @@ Follows net/core/net_namespace.c, tcp_sk_init() and inet_init() of Linux 6.18 (G
 pools first, then sysctls, hash tables, routes and the control socket that resets are sent from.
 """
 from kpath_c.headers.tcp cimport *
+from kpath_c.ip6_route cimport ip6_route_exit, ip6_route_init
 from kpath_c.route cimport ip_rt_exit, ip_rt_init
 from kpath_c.shim.netdevice cimport netdev_flush
 from kpath_c.shim.slab cimport kmem_cache_destroy, kmem_cache_init
@@ -11,15 +12,17 @@ from kpath_c.shim.timer cimport timers_init
 from kpath_c.sysctl_net_ipv4 cimport tcp_sk_init_sysctls
 from kpath_c.tcp cimport tcp_done, tcp_exit, tcp_init
 from kpath_c.tcp_ipv4 cimport tcp_sk_exit, tcp_sk_init
+from kpath_c.tcp_ipv6 cimport tcpv6_net_init
 from kpath_c.tcp_metrics cimport tcp_metrics_exit, tcp_metrics_init
 from kpath_c.tcp_output cimport tcp_tsq_work_exit
 
 cdef enum:
-    MISC_OBJECT = 256           # the largest of fib_entry, fib_nh_exception, tcp_metrics_block, fastopen, saved_syn
+    MISC_OBJECT = 256           # the largest of fib_entry, fib6_info, fib_nh_exception, metrics, fastopen, saved_syn
 
 
 cdef void init_pools(net *n) noexcept nogil:
     kmem_cache_init(&n.tcp_prot_slab, "TCP", sizeof(tcp_sock))
+    kmem_cache_init(&n.tcpv6_prot_slab, "TCPv6", sizeof(tcp6_sock))
     kmem_cache_init(&n.tcp_request_slab, "request_sock_TCP", sizeof(tcp_request_sock))
     kmem_cache_init(&n.tcp_timewait_slab, "tw_sock_TCP", sizeof(tcp_timewait_sock))
     kmem_cache_init(&n.skbuff_cache, "skbuff_head_cache", sizeof(sk_buff))
@@ -28,7 +31,7 @@ cdef void init_pools(net *n) noexcept nogil:
     kmem_cache_init(&n.bind_bucket_slab, "tcp_bind_bucket", sizeof(inet_bind_bucket))
     kmem_cache_init(&n.bind2_bucket_slab, "tcp_bind2_bucket", sizeof(inet_bind2_bucket))
     kmem_cache_init(&n.socket_slab, "sock_inode_cache", sizeof(socket))
-    kmem_cache_init(&n.dst_slab, "ip_dst_cache", sizeof(rtable))
+    kmem_cache_init(&n.dst_slab, "ip_dst_cache", max_u32(sizeof(rtable), sizeof(rt6_info)))
     kmem_cache_init(&n.misc_slab, "misc", MISC_OBJECT)
 
 
@@ -39,10 +42,9 @@ cdef int setup_net(net *n) noexcept nogil:
     init_pools(n)
     timers_init(n)
     tcp_sk_init_sysctls(n)
-    ip_rt_init(n)
-    if tcp_init(n) or tcp_metrics_init(n):
+    if ip_rt_init(n) or ip6_route_init(n) or tcp_init(n) or tcp_metrics_init(n) or tcp_sk_init(n):
         return -ENOMEM
-    return tcp_sk_init(n)
+    return tcpv6_net_init(n)
 
 
 # What its application has closed but its peer has not may live on for minutes. The host does not wait for their timers,
@@ -68,8 +70,10 @@ cdef void cleanup_net(net *n) noexcept nogil:
     tcp_tsq_work_exit(n)
     tcp_metrics_exit(n)
     ip_rt_exit(n)
+    ip6_route_exit(n)
     tcp_exit(n)
     kmem_cache_destroy(&n.tcp_prot_slab)
+    kmem_cache_destroy(&n.tcpv6_prot_slab)
     kmem_cache_destroy(&n.tcp_request_slab)
     kmem_cache_destroy(&n.tcp_timewait_slab)
     kmem_cache_destroy(&n.skbuff_cache)

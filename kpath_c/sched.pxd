@@ -34,7 +34,8 @@ cdef struct call_ev:
     s64 a1
     s64 a2
     s64 a3
-    __be32 addr
+    in6_addr addr               # IPv4's are mapped
+    u8 has_addr
     int task                    # index into engine.tasks
     int slot
     int op
@@ -69,11 +70,11 @@ cdef struct task:
     msg_ext ext                 # msg.ubuf points here
     page_frag frag              # current->task_frag
     timer_list timeout          # schedule_timeout() of the call that sleeps
-    sockaddr_in sa
+    sockaddr_in6 sa             # or a sockaddr_in
 
 cdef struct conn_rec:
-    __be32 laddr
-    __be32 raddr
+    in6_addr laddr              # IPv4's are mapped
+    in6_addr raddr
     u16 lport
     u16 rport
     u8 passive
@@ -84,8 +85,8 @@ cdef struct conn_rec:
 
 cdef struct probe_rec:
     s64 t
-    __be32 saddr
-    __be32 daddr
+    in6_addr saddr
+    in6_addr daddr
     u16 sport
     u16 dport
     u32 data_len

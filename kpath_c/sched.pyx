@@ -15,12 +15,15 @@ from libc.string cimport memcpy, memset, strlen, strncpy
 
 from kpath_c.headers.tcp cimport *
 from kpath_c.net_sock cimport sock_put
-from kpath_c.headers.hash cimport jhash_3words
+from kpath_c.headers.hash cimport ipv6_addr_hash, jhash_3words
 from kpath_c.af_inet cimport (inet_accept, inet_bind, inet_create, inet_listen, inet_recvmsg, inet_release,
                               inet_sendmsg, inet_shutdown, inet_stream_connect)
+from kpath_c.af_inet6 cimport inet6_bind, inet6_create
+from kpath_c.ipv6_sockglue cimport ipv6_getsockopt, ipv6_setsockopt
 from kpath_c.ip_sockglue cimport ip_getsockopt, ip_setsockopt
+from kpath_c.ip6_input cimport ipv6_rcv
 from kpath_c.ip_input cimport ip_rcv
-from kpath_c.shim.netdevice cimport netdev_rx_skb
+from kpath_c.shim.netdevice cimport netdev_rx_skb, tcp_header_at
 from kpath_c.shim.slab cimport kmem_cache_free, kmem_cache_zalloc
 from kpath_c.shim.timer cimport advance_late, mod_timer, next_interrupt_ns, timer_delete, timer_setup
 from kpath_c.skbuff cimport put_page
@@ -89,6 +92,25 @@ cdef s64 real_ns(engine *e) noexcept nogil:
     return <s64>e.n.e.mono_ns + e.n.e.mono_to_real_ns
 
 
+cdef void local_addr(const sock *sk, in6_addr *addr) noexcept nogil:
+    """The socket's own address, IPv4's mapped."""
+    if sk.sk_family == AF_INET6:
+        addr[0] = sk.sk_v6_rcv_saddr
+    else:
+        ipv6_addr_set_v4mapped(inet_sk(sk).inet_saddr, addr)
+
+
+cdef void peer_addr(const sock *sk, in6_addr *addr) noexcept nogil:
+    if sk.sk_family == AF_INET6:
+        addr[0] = sk.sk_v6_daddr
+    else:
+        ipv6_addr_set_v4mapped(sk.sk_daddr, addr)
+
+
+cdef bint has_peer(const sock *sk) noexcept nogil:
+    return not ipv6_addr_any(&sk.sk_v6_daddr) if sk.sk_family == AF_INET6 else sk.sk_daddr != 0
+
+
 cdef int conn_of(engine *e, sock *sk) noexcept nogil:
     """Index of the socket's record in the connection table; made at its first use."""
     cdef conn_rec *c
@@ -96,7 +118,7 @@ cdef int conn_of(engine *e, sock *sk) noexcept nogil:
         c = &e.conns[sk.trace_id]
         # An active open is in SYN_SENT before it has a port.
         if c.lport == 0:
-            c.laddr = inet_sk(sk).inet_saddr
+            local_addr(sk, &c.laddr)
             c.lport = sk.sk_num
         return sk.trace_id
     if grow_int(<void **>&e.conns, &e.max_conns, e.n_conns + 1, sizeof(conn_rec)):
@@ -104,8 +126,8 @@ cdef int conn_of(engine *e, sock *sk) noexcept nogil:
         return -1
     c = &e.conns[e.n_conns]
     memset(c, 0, sizeof(conn_rec))
-    c.laddr = inet_sk(sk).inet_saddr
-    c.raddr = sk.sk_daddr
+    local_addr(sk, &c.laddr)
+    peer_addr(sk, &c.raddr)
     c.lport = sk.sk_num
     c.rport = ntohs(sk.sk_dport)
     c.t_open = real_ns(e)
@@ -155,7 +177,8 @@ cdef void on_xmit(void *ctx, sk_buff *skb, u8 *hdr, u32 hdr_len, u32 payload_len
     e.em_plen[i] = <int>payload_len
     e.em_soff[i] = -1
     e.em_conn[i] = -1
-    if sk != NULL and sk_fullsock(sk) and sk != <sock *>&e.n.tcp_ctl_sk and sk.sk_state != TCP_LISTEN:
+    if (sk != NULL and sk_fullsock(sk) and sk != <sock *>&e.n.tcp_ctl_sk and sk != <sock *>&e.n.tcp6_ctl_sk and
+            sk.sk_state != TCP_LISTEN):
         e.em_conn[i] = conn_of(e, sk)
         if payload_len:
             e.em_soff[i] = stream_offset(sk, seq)
@@ -173,8 +196,8 @@ cdef void on_tcp_probe(void *ctx, sock *sk, sk_buff *skb) noexcept nogil:
     r = &e.probes[e.n_probes]
     e.n_probes += 1
     r.t = real_ns(e)
-    r.saddr = inet_sk(sk).inet_saddr
-    r.daddr = sk.sk_daddr
+    local_addr(sk, &r.saddr)
+    peer_addr(sk, &r.daddr)
     r.sport = ntohs(inet_sk(sk).inet_sport)
     r.dport = ntohs(sk.sk_dport)
     r.data_len = skb.len - __tcp_hdrlen(tcp_hdr(skb))
@@ -225,7 +248,7 @@ cdef void on_state(void *ctx, sock *sk, int oldstate, int newstate) noexcept nog
     cdef int i
     if newstate == TCP_LISTEN or oldstate == TCP_LISTEN:
         return
-    if sk.trace_id < 0 and (newstate == TCP_CLOSE or not sk.sk_daddr):
+    if sk.trace_id < 0 and (newstate == TCP_CLOSE or not has_peer(sk)):
         return
     i = conn_of(e, sk)
     if i < 0:
@@ -262,8 +285,10 @@ cdef void on_not_ported(void *ctx, const char *what) noexcept nogil:
         e.n_not_ported += 1
 
 
-cdef inline u32 pin_hash(__be32 laddr, __be32 raddr, __be16 lport, __be16 rport) noexcept nogil:
-    return jhash_3words(laddr, raddr, (<u32>lport << 16) | rport, 0) & (PIN_BUCKETS - 1)
+# laddr NULL: of any address.
+cdef inline u32 pin_hash(const in6_addr *laddr, const in6_addr *raddr, __be16 lport, __be16 rport) noexcept nogil:
+    return jhash_3words(ipv6_addr_hash(laddr) if laddr != NULL else 0, ipv6_addr_hash(raddr),
+                        (<u32>lport << 16) | rport, 0) & (PIN_BUCKETS - 1)
 
 
 cdef int engine_add_pin(engine *e, const pin_entry *pin) noexcept nogil:
@@ -277,7 +302,7 @@ cdef int engine_add_pin(engine *e, const pin_entry *pin) noexcept nogil:
         free(p)
         return -ENOMEM
     p.pin = pin[0]
-    b = &e.pins[pin_hash(pin.laddr, pin.raddr, pin.lport, pin.rport)]
+    b = &e.pins[pin_hash(&pin.laddr, &pin.raddr, pin.lport, pin.rport)]
     if b.last != NULL:
         b.last.seq_next = p
     else:
@@ -285,7 +310,7 @@ cdef int engine_add_pin(engine *e, const pin_entry *pin) noexcept nogil:
     b.last = p
     if pin.passive:
         return 0
-    b = &e.pinned_ports[pin_hash(0, pin.raddr, 0, pin.rport)]
+    b = &e.pinned_ports[pin_hash(NULL, &pin.raddr, 0, pin.rport)]
     if b.first != NULL:
         b.last.port_next = p
     else:
@@ -300,11 +325,13 @@ cdef int on_pinned_port(void *ctx, sock *sk) noexcept nogil:
     cdef pin_bucket *b
     cdef pin_node *p
     cdef pin_node *before = NULL
+    cdef in6_addr raddr
     if e.pins == NULL:
         return 0
-    b = &e.pinned_ports[pin_hash(0, sk.sk_daddr, 0, sk.sk_dport)]
+    peer_addr(sk, &raddr)
+    b = &e.pinned_ports[pin_hash(NULL, &raddr, 0, sk.sk_dport)]
     p = b.first
-    while p != NULL and (p.pin.raddr != sk.sk_daddr or p.pin.rport != sk.sk_dport):
+    while p != NULL and (p.pin.rport != sk.sk_dport or not ipv6_addr_equal(&p.pin.raddr, &raddr)):
         before = p
         p = p.port_next
     if p == NULL:
@@ -318,8 +345,8 @@ cdef int on_pinned_port(void *ctx, sock *sk) noexcept nogil:
     return ntohs(p.pin.lport)
 
 
-cdef bint on_pinned_seq(void *ctx, __be32 laddr, __be32 raddr, __be16 lport, __be16 rport, bint passive,
-                        u32 *isn, u32 *tsoff, bint *tsoff_set) noexcept nogil:
+cdef bint on_pinned_seq(void *ctx, const in6_addr *laddr, const in6_addr *raddr, __be16 lport, __be16 rport,
+                        bint passive, u32 *isn, u32 *tsoff, bint *tsoff_set) noexcept nogil:
     cdef engine *e = <engine *>ctx
     cdef pin_node *node
     cdef pin_entry *p
@@ -329,7 +356,8 @@ cdef bint on_pinned_seq(void *ctx, __be32 laddr, __be32 raddr, __be16 lport, __b
     node = e.pins[pin_hash(laddr, raddr, lport, rport)].first
     while node != NULL:
         p = &node.pin
-        if p.laddr == laddr and p.raddr == raddr and p.lport == lport and p.rport == rport and p.passive == passive:
+        if (p.lport == lport and p.rport == rport and p.passive == passive and ipv6_addr_equal(&p.laddr, laddr) and
+                ipv6_addr_equal(&p.raddr, raddr)):
             last = p
             if not p.seq_used:
                 break
@@ -647,7 +675,10 @@ cdef s64 do_socket(engine *e, call_ev *c) noexcept nogil:
     if s == NULL:
         return -ENOMEM
     s.nonblock = 1 if c.a0 else 0
-    err = inet_create(e.n, s, IPPROTO_TCP, 0)
+    if c.a1 == AF_INET6:
+        err = inet6_create(e.n, s, IPPROTO_TCP, 0)
+    else:
+        err = inet_create(e.n, s, IPPROTO_TCP, 0)
     if err:
         kmem_cache_free(&e.n.socket_slab, s)
         return err
@@ -669,12 +700,28 @@ cdef s64 do_accept(engine *e, call_ev *c, socket *s, task *t) noexcept nogil:
     return ns.slot
 
 
+cdef int set_sockaddr(task *t, const sock *sk, const call_ev *c, s64 port) noexcept nogil:
+    """Fills in t.sa as the application would for a socket of this family; its length."""
+    cdef sockaddr_in *sin = <sockaddr_in *>&t.sa
+    memset(&t.sa, 0, sizeof(sockaddr_in6))
+    if sk.sk_family == AF_INET6:
+        t.sa.sin6_family = AF_INET6
+        t.sa.sin6_port = htons(<u16>port)
+        t.sa.sin6_addr = c.addr
+        return sizeof(sockaddr_in6)
+    # An IPv6 address cannot be given to such a socket.
+    sin.sin_family = AF_INET if not c.has_addr or ipv6_addr_v4mapped(&c.addr) else AF_INET6
+    sin.sin_port = htons(<u16>port)
+    sin.sin_addr = c.addr.s6_addr32[3]
+    return sizeof(sockaddr_in)
+
+
 cdef s64 do_connect(engine *e, call_ev *c, socket *s, task *t) noexcept nogil:
     cdef int err
-    t.sa.sin_family = AF_UNSPEC if c.a1 else AF_INET
-    t.sa.sin_port = htons(<u16>c.a0)
-    t.sa.sin_addr = c.addr
-    err = inet_stream_connect(s, &t.sa, sizeof(sockaddr_in), O_NONBLOCK if s.nonblock else 0, &t.msg)
+    cdef int length = set_sockaddr(t, s.sk, c, c.a0)
+    if c.a1:
+        t.sa.sin6_family = AF_UNSPEC
+    err = inet_stream_connect(s, <sockaddr_in *>&t.sa, length, O_NONBLOCK if s.nonblock else 0, &t.msg)
     if err == 0 or err == -EINPROGRESS or err == -ERESTARTSYS:
         reader_attach(e, s)
     return err
@@ -691,12 +738,9 @@ cdef s64 do_send(engine *e, call_ev *c, socket *s, task *t) noexcept nogil:
         t.msg.msg_flags = <unsigned int>c.a1 | MSG_NOSIGNAL
         if s.nonblock:
             t.msg.msg_flags |= MSG_DONTWAIT
-        if c.op == OP_SENDTO and c.addr:
-            t.sa.sin_family = AF_INET
-            t.sa.sin_port = htons(<u16>c.a2)
-            t.sa.sin_addr = c.addr
+        if c.op == OP_SENDTO and c.has_addr:
+            t.msg.msg_namelen = set_sockaddr(t, s.sk, c, c.a2)
             t.msg.msg_name = &t.sa
-            t.msg.msg_namelen = sizeof(sockaddr_in)
     ret = inet_sendmsg(s, &t.msg, <size_t>c.a0)
     if c.op == OP_SENDTO:
         reader_attach(e, s)
@@ -762,6 +806,8 @@ cdef s64 do_setsockopt(call_ev *c, socket *s) noexcept nogil:
         return tcp_setsockopt(s.sk, <int>c.a0, <int>c.a1, c.a2, c.s)
     if c.a0 == SOL_IP:
         return ip_setsockopt(s.sk, <int>c.a1, <int>c.a2)
+    if c.a0 == SOL_IPV6:
+        return ipv6_setsockopt(s.sk, <int>c.a1, <int>c.a2)
     return -ENOPROTOOPT
 
 
@@ -778,6 +824,9 @@ cdef s64 do_getsockopt(call_ev *c, socket *s) noexcept nogil:
             strncpy(c.s, inet_csk(s.sk).icsk_ca_ops.name, 15)
     elif c.a0 == SOL_IP:
         err = ip_getsockopt(s.sk, <int>c.a1, &ival)
+        val = ival
+    elif c.a0 == SOL_IPV6:
+        err = ipv6_getsockopt(s.sk, <int>c.a1, &ival)
         val = ival
     else:
         err = -ENOPROTOOPT
@@ -808,18 +857,26 @@ cdef s64 ANSWER_NS = 30000
 cdef s64 ANSWER_GSO_NS = 60000
 
 
+cdef tcphdr *segment_of_peer(const sock *sk, u8 *ip, s64 caplen, u32 *length) noexcept nogil:
+    """The TCP header of a packet from the socket's peer to it, and the bytes from there on; NULL: it is none."""
+    cdef u32 at = tcp_header_at(ip, <u32>caplen)
+    cdef iphdr *iph = <iphdr *>ip
+    cdef ipv6hdr *hdr = <ipv6hdr *>ip
+    cdef tcphdr *th = <tcphdr *>(ip + at)
+    if at == 0 or th.source != sk.sk_dport or ntohs(th.dest) != sk.sk_num:
+        return NULL
+    if ip_version(iph) == 6:
+        length[0] = ntohs(hdr.payload_len)
+        return th if sk.sk_family == AF_INET6 and ipv6_addr_equal(&hdr.saddr, &sk.sk_v6_daddr) else NULL
+    length[0] = ntohs(iph.tot_len) - at
+    return th if iph.saddr == sk.sk_daddr else NULL
+
+
 cdef bint answers(engine *e, s64 i, const sock *sk, u32 snd_nxt) noexcept nogil:
     """Whether arrival number i is this connection's, and can have been sent before anything beyond snd_nxt came out."""
-    cdef iphdr *ip = <iphdr *>(e.buf + e.arr_off[i])
-    cdef tcphdr *th
-    cdef u32 ihl
-    if e.arr_cap[i] < <s64>sizeof(iphdr) or ip.version_ihl >> 4 != 4 or ip.protocol != IPPROTO_TCP:
-        return 0
-    ihl = (<u32>ip.version_ihl & 15) * 4
-    if e.arr_cap[i] < <s64>(ihl + sizeof(tcphdr)) or ip.saddr != sk.sk_daddr:
-        return 0
-    th = <tcphdr *>(<u8 *>ip + ihl)
-    return th.source == sk.sk_dport and th.dest == inet_sk(sk).inet_sport and not after(ntohl(th.ack_seq), snd_nxt)
+    cdef u32 length = 0
+    cdef tcphdr *th = segment_of_peer(sk, e.buf + e.arr_off[i], e.arr_cap[i], &length)
+    return th != NULL and not after(ntohl(th.ack_seq), snd_nxt)
 
 
 cdef bint held_by_call(engine *e, call_ev *c, sock *sk, bint sleeps) noexcept nogil:
@@ -868,10 +925,10 @@ cdef s64 do_call(engine *e, s64 index, task *t) noexcept nogil:
     if s == NULL or s.sk == NULL:
         return -EBADF
     if c.op == OP_BIND:
-        t.sa.sin_family = AF_INET
-        t.sa.sin_port = htons(<u16>c.a0)
-        t.sa.sin_addr = c.addr
-        return inet_bind(s, &t.sa, sizeof(sockaddr_in))
+        karg = set_sockaddr(t, s.sk, c, c.a0)
+        if s.sk.sk_family == AF_INET6:
+            return inet6_bind(s, &t.sa, karg)
+        return inet_bind(s, <sockaddr_in *>&t.sa, karg)
     if c.op == OP_LISTEN:
         ret = inet_listen(s, <int>c.a0)
         if ret == 0 and e.auto_accept[c.slot] >= 0:
@@ -1047,15 +1104,15 @@ cdef void clock_to(engine *e, s64 t) noexcept nogil:
 
 cdef void vnet_hdr_gso(sk_buff *skb, u32 gso_size) noexcept nogil:
     """__virtio_net_hdr_to_skb() without a checksum offset: what fits one segment is no GSO packet."""
-    cdef iphdr *ip = <iphdr *>skb.data
-    cdef u32 headers = (<u32>ip.version_ihl & 15) * 4 + <u32>sizeof(tcphdr)
+    cdef u32 at = tcp_header_at(skb.data, skb.caplen_left)
+    cdef u32 headers = at + <u32>sizeof(tcphdr)
     skb.ip_summed = CHECKSUM_NONE
     skb.shinfo.gso_size = 0
     skb.shinfo.gso_type = 0
     skb.shinfo.gso_segs = 0
-    if gso_size and ip.protocol == IPPROTO_TCP and skb.len > headers and skb.len - headers > gso_size:
+    if gso_size and at and skb.len > headers and skb.len - headers > gso_size:
         skb.shinfo.gso_size = <u16>gso_size
-        skb.shinfo.gso_type = SKB_GSO_TCPV4
+        skb.shinfo.gso_type = SKB_GSO_TCPV6 if skb.protocol == htons(ETH_P_IPV6) else SKB_GSO_TCPV4
 
 
 cdef void netif_receive_skb(engine *e, u8 *ip, u32 caplen, u32 origlen, s64 index) noexcept nogil:
@@ -1067,7 +1124,10 @@ cdef void netif_receive_skb(engine *e, u8 *ip, u32 caplen, u32 origlen, s64 inde
     if e.rx_gso >= 0:
         vnet_hdr_gso(skb, <u32>e.rx_gso)
     e.n.in_softirq = 1
-    ip_rcv(skb, &e.n.dev)
+    if skb.protocol == htons(ETH_P_IPV6):
+        ipv6_rcv(skb, &e.n.dev)
+    else:
+        ip_rcv(skb, &e.n.dev)
     e.n.in_softirq = 0
 
 
@@ -1079,21 +1139,13 @@ cdef s64 arrival_latency(engine *e, s64 t) noexcept nogil:
 
 cdef bint adds_to(sock *sk, u8 *ip, s64 caplen) noexcept nogil:
     """Whether this packet brings the next bytes of the socket's stream."""
-    cdef iphdr *ih = <iphdr *>ip
-    cdef tcphdr *th
-    cdef s64 hl
+    cdef u32 length = 0
+    cdef tcphdr *th = segment_of_peer(sk, ip, caplen, &length)
     cdef u32 seq
-    if caplen < 40 or ih.version_ihl >> 4 != 4 or ih.protocol != IPPROTO_TCP:
-        return 0
-    hl = (ih.version_ihl & 15) * 4
-    if caplen < hl + 20:
-        return 0
-    th = <tcphdr *>(ip + hl)
-    if ih.saddr != sk.sk_daddr or th.source != sk.sk_dport or ntohs(th.dest) != sk.sk_num:
+    if th == NULL:
         return 0
     seq = ntohl(th.seq)
-    return not after(seq, tcp_sk(sk).rcv_nxt) and after(
-        seq + ntohs(ih.tot_len) - <u32>hl - (th.doff_res >> 4) * 4, tcp_sk(sk).rcv_nxt)
+    return not after(seq, tcp_sk(sk).rcv_nxt) and after(seq + length - (th.doff_res >> 4) * 4, tcp_sk(sk).rcv_nxt)
 
 
 cdef bint run_due(engine *e) noexcept nogil:

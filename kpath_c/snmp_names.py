@@ -39,6 +39,46 @@ IP = {
     37: "IpExtReasmOverlaps",
 }
 
+# net/ipv6/proc.c: under other names than IPv4's
+IP6 = {
+    1: "Ip6InReceives",
+    2: "Ip6InOctets",
+    3: "Ip6InDelivers",
+    4: "Ip6InNoECTPkts",
+    5: "Ip6InECT1Pkts",
+    6: "Ip6InECT0Pkts",
+    7: "Ip6InCEPkts",
+    8: "Ip6OutRequests",
+    9: "Ip6OutTransmits",
+    10: "Ip6OutOctets",
+    12: "Ip6InHdrErrors",
+    14: "Ip6InNoRoutes",
+    15: "Ip6InAddrErrors",
+    16: "Ip6InUnknownProtos",
+    17: "Ip6InTruncatedPkts",
+    18: "Ip6InDiscards",
+    19: "Ip6OutDiscards",
+    20: "Ip6OutNoRoutes",
+    26: "Ip6FragFails",
+}
+
+ICMP6 = {
+    1: "Icmp6InMsgs",
+    2: "Icmp6InErrors",
+    3: "Icmp6OutMsgs",
+    5: "Icmp6InCsumErrors",
+}
+
+ICMP6_IN = {
+    1: "Icmp6InDestUnreachs",
+    2: "Icmp6InPktTooBigs",
+    3: "Icmp6InTimeExcds",
+    4: "Icmp6InParmProblems",
+    128: "Icmp6InEchos",
+    129: "Icmp6InEchoReplies",
+    137: "Icmp6InRedirects",
+}
+
 TCP = {
     1: "TcpRtoAlgorithm",
     2: "TcpRtoMin",

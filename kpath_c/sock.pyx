@@ -685,7 +685,8 @@ cdef void sk_common_release(sock *sk) noexcept nogil:
 # ---------------------------------------------------------------------------------------------- the device's offloads
 
 cdef u32 sk_dst_gso_max_size(sock *sk, const net_device *dev) noexcept nogil:
-    cdef u32 max_size = dev.gso_ipv4_max_size
+    cdef bint is_ipv6 = sk.sk_family == AF_INET6 and not ipv6_addr_v4mapped(&sk.sk_v6_rcv_saddr)
+    cdef u32 max_size = dev.gso_max_size if is_ipv6 else dev.gso_ipv4_max_size
     if max_size > GSO_LEGACY_MAX_SIZE and not sk_is_tcp(sk):
         max_size = GSO_LEGACY_MAX_SIZE
     return max_size - (MAX_TCP_HEADER + 1)

@@ -3,7 +3,7 @@
 Serves RFC 4987 3.6, with the SYN's options hidden in the timestamp of the SYN-ACK. Follows net/ipv4/syncookies.c of
 Linux 6.18 (GPL-2.0-only).
 
-Deviations: IPv4 only; no BPF cookies, IP options, MD5 or AO. A replay does not know the secret of the captured host, so
+Deviations: no BPF cookies, IP options, MD5 or AO. A replay does not know the secret of the captured host, so
 a cookie whose number is pinned (hooks.pinned_seq) is not a hash: what the hash would have told is then remembered in
 netns_ipv4.syncookie_pins until the host closes.
 """
@@ -46,47 +46,34 @@ cdef u16 msstab(int i) noexcept nogil:
 
 # ---------------------------------------------------------------------------------------------- pinned cookies
 
-cdef struct syncookie_pin:
-    syncookie_pin *next
-    __be32 laddr
-    __be32 raddr
-    __be16 lport
-    __be16 rport
-    u32 isn
-    u32 peer_isn
-    u32 count                   # tcp_cookie_time() when it was made
-    u32 ts                      # the timestamp of the SYN-ACK, without ts_off
-    u32 ts_off
-    u8 ts_off_set
-    u8 mssind
-
-
-cdef syncookie_pin *syncookie_pin_find(net *n, __be32 laddr, __be32 raddr, __be16 lport, __be16 rport,
+cdef syncookie_pin *syncookie_pin_find(net *n, const in6_addr *laddr, const in6_addr *raddr, __be16 lport, __be16 rport,
                                        u32 isn) noexcept nogil:
     """The newest first."""
     cdef syncookie_pin *p = <syncookie_pin *>n.ipv4.syncookie_pins
 
     while p != NULL:
-        if p.isn == isn and p.raddr == raddr and p.rport == rport and p.laddr == laddr and p.lport == lport:
+        if (p.isn == isn and p.rport == rport and p.lport == lport and ipv6_addr_equal(&p.raddr, raddr) and
+                ipv6_addr_equal(&p.laddr, laddr)):
             return p
         p = p.next
     return NULL
 
 
-cdef bint syncookie_pin_add(net *n, const iphdr *iph, const tcphdr *th, int mssind, u32 *isn) noexcept nogil:
-    """True if the host has a number pinned for this SYN's answer."""
+cdef bint syncookie_pin_add(net *n, const in6_addr *saddr, const in6_addr *daddr, const tcphdr *th, int mssind,
+                            u32 *isn) noexcept nogil:
+    """True if the host has a number pinned for the answer to this SYN, which came from saddr."""
     cdef syncookie_pin *p
     cdef u32 ts_off = 0
     cdef bint ts_off_set = 0
 
-    if n.hooks.pinned_seq == NULL or not n.hooks.pinned_seq(n.hooks.ctx, iph.daddr, iph.saddr, th.dest, th.source, 1,
+    if n.hooks.pinned_seq == NULL or not n.hooks.pinned_seq(n.hooks.ctx, daddr, saddr, th.dest, th.source, 1,
                                                             isn, &ts_off, &ts_off_set):
         return 0
     p = <syncookie_pin *>kmem_cache_alloc(&n.misc_slab)
     if p == NULL:
         return 1
-    p.laddr = iph.daddr
-    p.raddr = iph.saddr
+    p.laddr = daddr[0]
+    p.raddr = saddr[0]
     p.lport = th.dest
     p.rport = th.source
     p.isn = isn[0]
@@ -103,8 +90,8 @@ cdef bint syncookie_pin_add(net *n, const iphdr *iph, const tcphdr *th, int mssi
 
 cdef void syncookie_pin_set_ts(request_sock *req, u32 ts, u32 now) noexcept nogil:
     """A pinned offset was reckoned from a SYN-ACK whose timestamp has options in its low bits: take them out."""
-    cdef syncookie_pin *p = syncookie_pin_find(req.ireq_net, req.ir_loc_addr, req.ir_rmt_addr, htons(req.ir_num),
-                                               req.ir_rmt_port, tcp_rsk(req).snt_isn)
+    cdef syncookie_pin *p = syncookie_pin_find(req.ireq_net, &req.ir_v6_loc_addr, &req.ir_v6_rmt_addr,
+                                               htons(req.ir_num), req.ir_rmt_port, tcp_rsk(req).snt_isn)
 
     if p == NULL:
         return
@@ -115,10 +102,9 @@ cdef void syncookie_pin_set_ts(request_sock *req, u32 ts, u32 now) noexcept nogi
     p.ts = ts
 
 
-cdef syncookie_pin *syncookie_pin_of_ack(net *n, sk_buff *skb) noexcept nogil:
-    cdef iphdr *iph = ip_hdr(skb)
-    cdef tcphdr *th = tcp_hdr(skb)
-    cdef syncookie_pin *p = syncookie_pin_find(n, iph.daddr, iph.saddr, th.dest, th.source, ntohl(th.ack_seq) - 1)
+cdef syncookie_pin *syncookie_pin_of_ack(net *n, const in6_addr *saddr, const in6_addr *daddr,
+                                         const tcphdr *th) noexcept nogil:
+    cdef syncookie_pin *p = syncookie_pin_find(n, daddr, saddr, th.dest, th.source, ntohl(th.ack_seq) - 1)
 
     if p == NULL or p.peer_isn != ntohl(th.seq) - 1 or tcp_cookie_time(n) - p.count >= MAX_SYNCOOKIE_AGE:
         return NULL
@@ -193,6 +179,7 @@ cdef u32 __cookie_v4_init_sequence(net *n, const iphdr *iph, const tcphdr *th, u
     """The ISN that is a cookie. `mssp` is rounded down to what a cookie can tell."""
     cdef u16 mss = mssp[0]
     cdef int mssind = MSSTAB_SIZE - 1
+    cdef in6_addr saddr, daddr
     cdef u32 isn = 0
 
     while mssind:
@@ -201,7 +188,9 @@ cdef u32 __cookie_v4_init_sequence(net *n, const iphdr *iph, const tcphdr *th, u
         mssind -= 1
     mssp[0] = msstab(mssind)
 
-    if syncookie_pin_add(n, iph, th, mssind, &isn):
+    ipv6_addr_set_v4mapped(iph.saddr, &saddr)
+    ipv6_addr_set_v4mapped(iph.daddr, &daddr)
+    if syncookie_pin_add(n, &saddr, &daddr, th, mssind, &isn):
         return isn
     return secure_tcp_syn_cookie(n, iph.saddr, iph.daddr, th.source, th.dest, ntohl(th.seq), <u32>mssind)
 
@@ -226,7 +215,7 @@ cdef sock *tcp_get_cookie_sock(sock *sk, sk_buff *skb, request_sock *req, dst_en
     cdef sock *child
     cdef bint own_req = 0
 
-    child = icsk.icsk_af_ops.syn_recv_sock(sk, skb, req, dst, NULL, &own_req)
+    child = icsk.icsk_af_ops.syn_recv_sock(sk, skb, req, dst, NULL, &own_req, NULL)
     if child != NULL:
         req.rsk_refcnt = 1
         sock_rps_save_rxhash(child, skb)
@@ -320,6 +309,7 @@ cdef request_sock *cookie_tcp_check(net *n, sock *sk, sk_buff *skb, bint *refuse
     cdef tcp_options_received tcp_opt
     cdef tcp_seq_and_ts_off st
     cdef syncookie_pin *pin
+    cdef in6_addr saddr, daddr
     cdef u32 tsoff = 0
     cdef int mss
 
@@ -327,7 +317,9 @@ cdef request_sock *cookie_tcp_check(net *n, sock *sk, sk_buff *skb, bint *refuse
     if tcp_synq_no_recent_overflow(sk):
         return NULL
 
-    pin = syncookie_pin_of_ack(n, skb)
+    ipv6_addr_set_v4mapped(ip_hdr(skb).saddr, &saddr)
+    ipv6_addr_set_v4mapped(ip_hdr(skb).daddr, &daddr)
+    pin = syncookie_pin_of_ack(n, &saddr, &daddr, tcp_hdr(skb))
     if pin != NULL:
         mss = msstab(pin.mssind)
     else:

@@ -1,10 +1,11 @@
-"""The sysctls under net.ipv4 and net.core: their defaults, and the kernel's way to read what is written to them.
+"""The sysctls under net.ipv4, net.ipv6 and net.core: their defaults, and the kernel's way to read what is written.
 
 Follows net/ipv4/{sysctl_net_ipv4,tcp_ipv4,af_inet,route,icmp}.c, net/core/{sysctl_net_core,net_namespace}.c and
 kernel/sysctl.c of Linux 6.18 (GPL-2.0-only).
 
 Deviations: a host is the initial namespace, so what is global in the kernel can be set, for this host; what has no
-effect here is read by the same rules and forgotten; read-only names are accepted without a look at the value; an
+effect here is read by the same rules and forgotten, and any name under net.ipv6 that is not here without a look at the
+value; the hop limit of the device is that of all; read-only names are accepted without a look at the value; an
 all-zero tcp_fastopen_key, which the kernel shows when there is none, leaves it so as long as none was set.
 """
 from libc.limits cimport LONG_MIN
@@ -308,6 +309,15 @@ cdef void fill_table(net *o) noexcept nogil:
     ranged(b"net.ipv4.ipfrag_max_dist", H_INT, NULL, 0, ANY)
     plain(b"net.ipv4.ipfrag_secret_interval", H_JIFFIES, NULL)
     plain(b"net.ipv4.xfrm4_gc_thresh", H_INT, NULL)
+
+    ranged(b"net.ipv6.bindv6only", H_U8, &o.ipv6.bindv6only, ANY, 1)
+    ranged(b"net.ipv6.auto_flowlabels", H_U8, &o.ipv6.auto_flowlabels, ANY, IP6_AUTO_FLOW_LABEL_FORCED)
+    ranged(b"net.ipv6.flowlabel_state_ranges", H_U8, &o.ipv6.flowlabel_state_ranges, ANY, 1)
+    ranged(b"net.ipv6.flowlabel_reflect", H_U8, &o.ipv6.flowlabel_reflect, ANY, 7)
+    ranged(b"net.ipv6.ip_nonlocal_bind", H_U8, &o.ipv6.ip_nonlocal_bind, ANY, 1)
+    plain(b"net.ipv6.fwmark_reflect", H_U8, &o.ipv6.fwmark_reflect)
+    plain(b"net.ipv6.route.mtu_expires", H_JIFFIES, &o.ipv6.ip6_rt_mtu_expires)
+    plain(b"net.ipv6.route.min_adv_mss", H_INT, &o.ipv6.ip6_rt_min_advmss)
 
     for i in range(table_len):
         if table[i].offset != NO_DATA:
@@ -628,6 +638,14 @@ cdef int set_of_device(net *n, const char *name, const char *value) noexcept nog
     return do_intvec(n, value, H_INT, &v, 1, ANY, ANY)
 
 
+# net.ipv6.conf.DEV.hop_limit, and names that do nothing here.
+cdef int set_of_ipv6(net *n, const char *name, const char *value) noexcept nogil:
+    cdef const char *last = strrchr(name, c'.')
+    if strncmp(name, b"net.ipv6.conf.", 14) == 0 and strcmp(last, b".hop_limit") == 0:
+        return do_intvec(n, value, H_INT, &n.ipv6.hop_limit, 1, 1, 255)
+    return 0
+
+
 cdef int sysctl_set(net *n, const char *name, const char *value) noexcept nogil:
     cdef int i
 
@@ -636,6 +654,8 @@ cdef int sysctl_set(net *n, const char *name, const char *value) noexcept nogil:
     for i in range(table_len):
         if strcmp(table[i].procname, name) == 0:
             return write_entry(n, &table[i], value)
+    if strncmp(name, b"net.ipv6.", 9) == 0:
+        return set_of_ipv6(n, name, value)
     return set_of_device(n, name, value)
 
 
@@ -727,6 +747,12 @@ cdef void tcp_sk_init_sysctls(net *n) noexcept nogil:
     n.ipv4.sysctl_icmp_ratemask = 0x1818
     n.ipv4.sysctl_icmp_msgs_per_sec = 1000
     n.ipv4.sysctl_icmp_msgs_burst = 50
+
+    # inet6_net_init(), ip6_route_net_init(), addrconf_init_net()
+    n.ipv6.auto_flowlabels = IP6_AUTO_FLOW_LABEL_OPTOUT
+    n.ipv6.hop_limit = IPV6_DEFAULT_HOPLIMIT
+    n.ipv6.ip6_rt_mtu_expires = 600 * <int>HZ(n)
+    n.ipv6.ip6_rt_min_advmss = IPV6_MIN_MTU - 20 - 40
 
     # preinit_net_sysctl(), sock.c, hotdata.c
     n.core.sysctl_somaxconn = SOMAXCONN

@@ -126,19 +126,18 @@ cdef int tcp_fastopen_get_cipher(net *n, inet_connection_sock *icsk, u64 *key) n
 cdef bint __tcp_fastopen_cookie_gen_cipher(request_sock *req, sk_buff *syn, const siphash_key_t *key,
                                            tcp_fastopen_cookie *foc) noexcept nogil:
     """A cookie is the keyed hash of both addresses, so that it needs no state (RFC 7413 4.1.2)."""
-    cdef iphdr *iph
-    cdef __be32 addrs[2]
     cdef u64 val
 
     if req.rsk_ops.family == AF_INET:
-        iph = ip_hdr(syn)
-        addrs[0] = iph.saddr
-        addrs[1] = iph.daddr
-        val = cpu_to_le64(siphash(addrs, sizeof(addrs), key))
-        memcpy(foc.val, &val, sizeof(val))
-        foc.len = TCP_FASTOPEN_COOKIE_SIZE
-        return 1
-    return 0
+        val = siphash(&ip_hdr(syn).saddr, 2 * sizeof(__be32), key)
+    elif req.rsk_ops.family == AF_INET6:
+        val = siphash(&ipv6_hdr(syn).saddr, 2 * sizeof(in6_addr), key)
+    else:
+        return 0
+    val = cpu_to_le64(val)
+    memcpy(foc.val, &val, sizeof(val))
+    foc.len = TCP_FASTOPEN_COOKIE_SIZE
+    return 1
 
 
 cdef void tcp_fastopen_cookie_gen(sock *sk, request_sock *req, sk_buff *syn, tcp_fastopen_cookie *foc) noexcept nogil:
@@ -211,7 +210,7 @@ cdef sock *tcp_fastopen_create_child(sock *sk, sk_buff *skb, request_sock *req) 
     cdef sock *child
     cdef bint own_req = 0
 
-    child = inet_csk(sk).icsk_af_ops.syn_recv_sock(sk, skb, req, NULL, NULL, &own_req)
+    child = inet_csk(sk).icsk_af_ops.syn_recv_sock(sk, skb, req, NULL, NULL, &own_req, NULL)
     if child == NULL:
         return NULL
 

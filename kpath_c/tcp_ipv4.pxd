@@ -17,9 +17,18 @@ cdef int tcp_v4_err(sk_buff *skb, u32 info) noexcept nogil
 cdef void tcp_v4_send_check(sock *sk, sk_buff *skb) noexcept nogil
 cdef int tcp_v4_conn_request(sock *sk, sk_buff *skb) noexcept nogil
 cdef sock *tcp_v4_syn_recv_sock(sock *sk, sk_buff *skb, request_sock *req, dst_entry *dst, request_sock *req_unhash,
-                                bint *own_req) noexcept nogil
+                                bint *own_req,
+                                void (*opt_child_init)(sock *newsk, sock *sk) noexcept nogil) noexcept nogil
 cdef int tcp_v4_do_rcv(sock *sk, sk_buff *skb) noexcept nogil
 cdef int tcp_v4_early_demux(sk_buff *skb) noexcept nogil
+cdef void ip_icmp_error(sock *sk, sk_buff *skb, int err, __be16 port, u32 info, u8 *payload) noexcept nogil
+cdef int sk_rst_convert_drop_reason(int reason) noexcept nogil
+cdef bint tcp_add_backlog(sock *sk, sk_buff *skb, int *reason) noexcept nogil
+# the ends of tcp_v4_rcv() and tcp_v6_rcv()
+cdef int rcv_discard_it(sock *sk, sk_buff *skb, int drop_reason) noexcept nogil
+cdef int rcv_bad_packet(net *n, sock *sk, sk_buff *skb, int drop_reason) noexcept nogil
+cdef int rcv_csum_error(net *n, sock *sk, sk_buff *skb) noexcept nogil
+cdef int rcv_discard_and_relse(sock *sk, sk_buff *skb, bint refcounted, int drop_reason) noexcept nogil
 cdef int tcp_filter(sock *sk, sk_buff *skb, int *reason) noexcept nogil
 cdef int tcp_v4_rcv(sk_buff *skb) noexcept nogil
 cdef void inet_sk_rx_dst_set(sock *sk, sk_buff *skb) noexcept nogil

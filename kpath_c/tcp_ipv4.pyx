@@ -8,7 +8,7 @@ RFC 9293 3.10.7 (segment arrives), 1122 4.2.3.9 (ICMP), 1191 and 5927 (path MTU,
 backoff), 6191 (reuse of TIME-WAIT), 7413 (Fast Open).
 
 Follows net/ipv4/tcp_ipv4.c of Linux 6.18 (GPL-2.0-only). Deviations:
-- no MD5, TCP-AO, XFRM, BPF, PSP; no procfs; IPv6 listeners do not exist here, hence no opt_child_init();
+- no MD5, TCP-AO, XFRM, BPF, PSP; no procfs;
 - no backlog: tcp_add_backlog() is left out, packets never meet a socket in use;
 - tcp_request_sock_ops names a pool, so there is one for each host (net.tcp_rsk_ops), as is the control socket;
 - a checksum is verified when the capture holds all its bytes, else taken as right;
@@ -61,6 +61,10 @@ cdef tcp_seq_and_ts_off tcp_v4_init_seq_and_ts_off(net *n, sk_buff *skb) noexcep
     return secure_tcp_seq_and_ts_off(n, ip_hdr(skb).daddr, ip_hdr(skb).saddr, tcp_hdr(skb).dest, tcp_hdr(skb).source)
 
 
+cdef bint is_loopback6(const in6_addr *a) noexcept nogil:
+    return ipv6_addr_loopback(a) or (ipv6_addr_v4mapped(a) and ipv4_is_loopback(a.s6_addr32[3]))
+
+
 # May connect() take the ports of a TIME_WAIT socket? With timestamps, after tcp_tw_reuse_delay ms (RFC 6191), from a
 # sequence number that lies beyond all the old ones. twp: NULL if bind() asks.
 cdef int tcp_twsk_unique(sock *sk, sock *sktw, void *twp) noexcept nogil:
@@ -78,8 +82,12 @@ cdef int tcp_twsk_unique(sock *sk, sock *sktw, void *twp) noexcept nogil:
 
     if reuse == 2:
         # loopback only
-        loopback = (tw.tw_bound_dev_if == LOOPBACK_IFINDEX or ipv4_is_loopback(tw.tw_daddr) or
-                    ipv4_is_loopback(tw.tw_rcv_saddr))
+        if tw.tw_family == AF_INET6:
+            loopback = (tw.tw_bound_dev_if == LOOPBACK_IFINDEX or is_loopback6(&tw.tw_v6_daddr) or
+                        is_loopback6(&tw.tw_v6_rcv_saddr))
+        else:
+            loopback = (tw.tw_bound_dev_if == LOOPBACK_IFINDEX or ipv4_is_loopback(tw.tw_daddr) or
+                        ipv4_is_loopback(tw.tw_rcv_saddr))
         if not loopback:
             reuse = 0
 
@@ -639,7 +647,8 @@ cdef int tcp_v4_conn_request(sock *sk, sk_buff *skb) noexcept nogil:
 
 # The handshake is complete: makes the full socket. *own_req: it took the request's place in the tables.
 cdef sock *tcp_v4_syn_recv_sock(sock *sk, sk_buff *skb, request_sock *req, dst_entry *dst, request_sock *req_unhash,
-                                bint *own_req) noexcept nogil:
+                                bint *own_req,
+                                void (*opt_child_init)(sock *newsk, sock *sk) noexcept nogil) noexcept nogil:
     cdef net *n = sock_net(sk)
     cdef inet_request_sock *ireq
     cdef bint found_dup_sk = False
@@ -684,6 +693,8 @@ cdef sock *tcp_v4_syn_recv_sock(sock *sk, sk_buff *skb, request_sock *req, dst_e
         if dst == NULL:
             return syn_recv_sock_failed(sk, newsk)
     sk_setup_caps(newsk, dst)
+    if opt_child_init != NULL:
+        opt_child_init(newsk, sk)
 
     tcp_ca_openreq_child(newsk, dst)
 
@@ -1215,6 +1226,8 @@ cdef void tcp_prot_init(net *n) noexcept nogil:
     n.tcp_prot.slab = &n.tcp_prot_slab
     n.tcp_prot.obj_size = sizeof(tcp_sock)
     n.tcp_prot.max_header = MAX_TCP_HEADER
+    n.tcp_prot.connect = tcp_v4_connect
+    n.tcp_prot.init = tcp_v4_init_sock
 
     n.tcp_rsk_ops.family = PF_INET
     n.tcp_rsk_ops.obj_size = <u32>sizeof(tcp_request_sock)

@@ -8,7 +8,7 @@ Deviations: the hash table is the host's own; no netlink.
 """
 from libc.stdlib cimport calloc, free
 from kpath_c.headers.tcp cimport *
-from kpath_c.headers.hash cimport ipv4_addr_hash, net_hash_mix
+from kpath_c.headers.hash cimport ipv4_addr_hash, ipv6_addr_hash, net_hash_mix
 from kpath_c.net_tcp cimport *
 from kpath_c.shim.slab cimport kmem_cache_zalloc, kmem_cache_free
 
@@ -33,8 +33,9 @@ cdef inline u32 tcp_metric_get(tcp_metrics_block *tm, int idx) noexcept nogil:
 cdef inline void tcp_metric_set(tcp_metrics_block *tm, int idx, u32 val) noexcept nogil:
     tm.tcpm_vals[idx] = val
 
-cdef inline unsigned int metrics_slot(net *n, __be32 daddr) noexcept nogil:
-    cdef u32 h = ipv4_addr_hash(daddr) ^ net_hash_mix(n)
+cdef inline unsigned int metrics_slot(net *n, const in6_addr *daddr) noexcept nogil:
+    cdef u32 h = ipv4_addr_hash(daddr.s6_addr32[3]) if ipv6_addr_v4mapped(daddr) else ipv6_addr_hash(daddr)
+    h ^= net_hash_mix(n)
     return <u32>(h * <u32>GOLDEN_RATIO_32) >> (32 - n.ipv4.tcp_metrics_hash_log)
 
 
@@ -75,12 +76,13 @@ cdef void tcpm_check_stamp(net *n, tcp_metrics_block *tm, dst_entry *dst) noexce
 
 
 # NULL: not there; TCP_METRICS_RECLAIM_PTR(): not there, and the chain is too long to add one.
-cdef tcp_metrics_block *__tcp_get_metrics(net *n, __be32 saddr, __be32 daddr, unsigned int hash_) noexcept nogil:
+cdef tcp_metrics_block *__tcp_get_metrics(net *n, const in6_addr *saddr, const in6_addr *daddr,
+                                          unsigned int hash_) noexcept nogil:
     cdef tcp_metrics_block *tm = n.ipv4.tcp_metrics_hash[hash_]
     cdef int depth = 0
 
     while tm != NULL:
-        if tm.tcpm_saddr == saddr and tm.tcpm_daddr == daddr:
+        if ipv6_addr_equal(&tm.tcpm_saddr, saddr) and ipv6_addr_equal(&tm.tcpm_daddr, daddr):
             return tm
         depth += 1
         tm = tm.tcpm_next
@@ -89,7 +91,7 @@ cdef tcp_metrics_block *__tcp_get_metrics(net *n, __be32 saddr, __be32 daddr, un
     return NULL
 
 
-cdef tcp_metrics_block *tcpm_new(net *n, dst_entry *dst, __be32 saddr, __be32 daddr,
+cdef tcp_metrics_block *tcpm_new(net *n, dst_entry *dst, const in6_addr *saddr, const in6_addr *daddr,
                                  unsigned int hash_, bint reclaim) noexcept nogil:
     cdef tcp_metrics_block *tm
     cdef tcp_metrics_block *oldest
@@ -107,8 +109,8 @@ cdef tcp_metrics_block *tcpm_new(net *n, dst_entry *dst, __be32 saddr, __be32 da
         if tm == NULL:
             return NULL
 
-    tm.tcpm_saddr = saddr
-    tm.tcpm_daddr = daddr
+    tm.tcpm_saddr = saddr[0]
+    tm.tcpm_daddr = daddr[0]
     tcpm_suck_dst(n, tm, dst, reclaim)
 
     if not reclaim:
@@ -121,9 +123,7 @@ cdef tcp_metrics_block *__tcp_get_metrics_req(request_sock *req, dst_entry *dst)
     cdef net *n = req.ireq_net
     cdef tcp_metrics_block *tm
 
-    if req.ireq_family != AF_INET:
-        return NULL
-    tm = __tcp_get_metrics(n, req.ir_loc_addr, req.ir_rmt_addr, metrics_slot(n, req.ir_rmt_addr))
+    tm = __tcp_get_metrics(n, &req.ir_v6_loc_addr, &req.ir_v6_rmt_addr, metrics_slot(n, &req.ir_v6_rmt_addr))
     if tm == TCP_METRICS_RECLAIM_PTR():
         tm = NULL
     tcpm_check_stamp(n, tm, dst)
@@ -134,17 +134,22 @@ cdef tcp_metrics_block *tcp_get_metrics(sock *sk, dst_entry *dst, bint create) n
     cdef net *n = sock_net(sk)
     cdef tcp_metrics_block *tm
     cdef unsigned int hash_
+    cdef in6_addr saddr, daddr
     cdef bint reclaim
 
-    if sk.sk_family != AF_INET:
-        return NULL
-    hash_ = metrics_slot(n, sk.sk_daddr)
-    tm = __tcp_get_metrics(n, inet_sk(sk).inet_saddr, sk.sk_daddr, hash_)
+    if sk.sk_family == AF_INET6 and not ipv6_addr_v4mapped(&sk.sk_v6_daddr):
+        saddr = sk.sk_v6_rcv_saddr
+        daddr = sk.sk_v6_daddr
+    else:
+        ipv6_addr_set_v4mapped(inet_sk(sk).inet_saddr, &saddr)
+        ipv6_addr_set_v4mapped(sk.sk_daddr, &daddr)
+    hash_ = metrics_slot(n, &daddr)
+    tm = __tcp_get_metrics(n, &saddr, &daddr, hash_)
     reclaim = tm == TCP_METRICS_RECLAIM_PTR()
     if reclaim:
         tm = NULL
     if tm == NULL and create:
-        tm = tcpm_new(n, dst, inet_sk(sk).inet_saddr, sk.sk_daddr, hash_, reclaim)
+        tm = tcpm_new(n, dst, &saddr, &daddr, hash_, reclaim)
     else:
         tcpm_check_stamp(n, tm, dst)
     return tm

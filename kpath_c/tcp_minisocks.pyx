@@ -181,6 +181,12 @@ cdef void tcp_time_wait(sock *sk, int state, int timeo) noexcept nogil:
         tw.tw_txhash = sk.sk_txhash
         tw.tw_tx_queue_mapping = sk.sk_tx_queue_mapping
         tw.tw_rx_queue_mapping = sk.sk_rx_queue_mapping
+        if tw.tw_family == PF_INET6:
+            tw.tw_v6_daddr = sk.sk_v6_daddr
+            tw.tw_v6_rcv_saddr = sk.sk_v6_rcv_saddr
+            tw.tw_tos = inet6_sk(sk).tclass
+            tw.tw_flowlabel = ntohl(inet6_sk(sk).flow_label) & IPV6_FLOWLABEL_MASK
+            tw.tw_ipv6only = sk.sk_ipv6only
 
         if timeo < rto:
             timeo = rto
@@ -476,7 +482,7 @@ cdef sock *tcp_check_req(sock *sk, sk_buff *skb, request_sock *req, bint fastope
         return NULL
 
     # Valid: the big socket is made, and gets this segment, which must bring it to ESTABLISHED.
-    child = inet_csk(sk).icsk_af_ops.syn_recv_sock(sk, skb, req, NULL, req, &own_req)
+    child = inet_csk(sk).icsk_af_ops.syn_recv_sock(sk, skb, req, NULL, req, &own_req, NULL)
     if child == NULL:
         drop_reason[0] = SKB_DROP_REASON_TCP_LISTEN_OVERFLOW
         if sk != req.rsk_listener:

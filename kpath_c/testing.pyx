@@ -47,6 +47,8 @@ def common_offsets():
                                  at(&rq.skc_rx_queue_mapping)),
         "skc_incoming_cpu": (at(&sk.sk_incoming_cpu), at(&tw.tw_rcv_nxt), at(&rq.rsk_rcv_wnd)),
         "skc_refcnt": (at(&sk.sk_refcnt), at(&tw.tw_refcnt), at(&rq.rsk_refcnt)),
+        "skc_v6_daddr": (at(&sk.sk_v6_daddr), at(&tw.tw_v6_daddr), at(&rq.ir_v6_rmt_addr)),
+        "skc_v6_rcv_saddr": (at(&sk.sk_v6_rcv_saddr), at(&tw.tw_v6_rcv_saddr), at(&rq.ir_v6_loc_addr)),
         "skc_rxhash": (at(&sk.sk_rxhash), at(&tw.tw_snd_nxt), at(&rq.rsk_window_clamp)),
     }
 
@@ -59,11 +61,12 @@ def nested_offsets():
     cdef inet_request_sock *irq = NULL
     cdef tcp_request_sock *trq = NULL
     cdef tcp_timewait_sock *ttw = NULL
+    cdef tcp6_sock *tp6 = NULL
     return {
         "sock in inet_sock": at(&isk.sk), "inet_sock in inet_connection_sock": at(&icsk.icsk_inet),
         "inet_connection_sock in tcp_sock": at(&tp.inet_conn), "request_sock in inet_request_sock": at(&irq.req),
         "inet_request_sock in tcp_request_sock": at(&trq.req),
-        "inet_timewait_sock in tcp_timewait_sock": at(&ttw.tw_sk),
+        "inet_timewait_sock in tcp_timewait_sock": at(&ttw.tw_sk), "tcp_sock in tcp6_sock": at(&tp6.tcp),
     }
 
 
@@ -93,7 +96,8 @@ def tcp_sock_offsets():
 
 def sizes():
     """{struct: bytes}"""
-    return {"iphdr": sizeof(iphdr), "tcphdr": sizeof(tcphdr), "icmphdr": sizeof(icmphdr), "sock": sizeof(sock),
+    return {"iphdr": sizeof(iphdr), "tcphdr": sizeof(tcphdr), "icmphdr": sizeof(icmphdr),
+            "ipv6hdr": sizeof(ipv6hdr), "icmp6hdr": sizeof(icmp6hdr), "sock": sizeof(sock),
             "tcp_sock": sizeof(tcp_sock), "sk_buff": sizeof(sk_buff), "request_sock": sizeof(request_sock),
             "tcp_request_sock": sizeof(tcp_request_sock), "tcp_timewait_sock": sizeof(tcp_timewait_sock)}
 

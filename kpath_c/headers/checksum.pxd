@@ -4,6 +4,7 @@ Sums are kept in the machine's byte order, as in the kernel: on a little-endian 
 it lies on the wire. csum_partial() adds 8 bytes at a time with the carry folded in.
 """
 from kpath_c.headers.kernel cimport *
+from kpath_c.headers.structs cimport in6_addr
 
 cdef inline u32 csum_add(u32 csum, u32 addend) noexcept nogil:
     cdef u32 res = csum + addend
@@ -74,6 +75,21 @@ cdef inline u32 csum_tcpudp_nofold(__be32 saddr, __be32 daddr, u32 length, u8 pr
 
 cdef inline __sum16 csum_tcpudp_magic(__be32 saddr, __be32 daddr, u32 length, u8 proto, u32 wsum) noexcept nogil:
     return csum_fold(csum_tcpudp_nofold(saddr, daddr, length, proto, wsum))
+
+cdef inline u32 csum_ipv6_nofold(const in6_addr *saddr, const in6_addr *daddr, u32 length, u8 proto,
+                                 u32 wsum) noexcept nogil:
+    """The pseudo header of RFC 8200 8.1."""
+    cdef u64 s = wsum
+    cdef int i
+    for i in range(4):
+        s += <u64>saddr.s6_addr32[i] + daddr.s6_addr32[i]
+    s += htonl(length)
+    s += htonl(proto)
+    return csum_from64to32(s)
+
+cdef inline __sum16 csum_ipv6_magic(const in6_addr *saddr, const in6_addr *daddr, u32 length, u8 proto,
+                                    u32 wsum) noexcept nogil:
+    return csum_fold(csum_ipv6_nofold(saddr, daddr, length, proto, wsum))
 
 cdef inline __sum16 ip_compute_csum(const void *buff, int length) noexcept nogil:
     return csum_fold(csum_partial(buff, length, 0))

@@ -68,6 +68,7 @@ cdef struct msg_ext:
     u8 stamp_type               # SO_TIMESTAMP or SO_TIMESTAMPNS: the message has `stamp` in that form too
     u8 has_stamp
     u8 has_ee
+    u8 ee_v6                    # from an AF_INET6 socket: IPV6_RECVERR
     u64 stamp                   # ns real
     sock_extended_err ee
 

@@ -3,8 +3,9 @@
 With the secrets of a real host these give the very numbers that its kernel computed: ISN, timestamp offset, port.
 """
 from kpath_c.headers.types cimport *
-from kpath_c.headers.structs cimport net
+from kpath_c.headers.structs cimport net, in6_addr
 from kpath_c.headers.kernel cimport rol32, rol64
+from kpath_c.headers.in6 cimport ipv6_addr_any, ipv6_addr_v4mapped
 
 cdef enum:
     JHASH_INITVAL = 0xdeadbeef
@@ -38,6 +39,32 @@ cdef inline u32 jhash_2words(u32 a, u32 b, u32 initval) noexcept nogil:
 
 cdef inline u32 jhash_1word(u32 a, u32 initval) noexcept nogil:
     return __jhash_nwords(a, 0, 0, initval + <u32>JHASH_INITVAL + (1 << 2))
+
+# jhash2() of the four words of an address: one round of the mix, then the last word alone.
+cdef inline u32 jhash2_4(const u32 *k, u32 initval) noexcept nogil:
+    cdef u32 a = <u32>JHASH_INITVAL + (4 << 2) + initval
+    cdef u32 b = a + k[1]
+    cdef u32 c = a + k[2]
+    a += k[0]
+    a -= c
+    a ^= rol32(c, 4)
+    c += b
+    b -= a
+    b ^= rol32(a, 6)
+    a += c
+    c -= b
+    c ^= rol32(b, 8)
+    b += a
+    a -= c
+    a ^= rol32(c, 16)
+    c += b
+    b -= a
+    b ^= rol32(a, 19)
+    a += c
+    c -= b
+    c ^= rol32(b, 4)
+    b += a
+    return __jhash_nwords(a + k[3], b, c, 0)
 
 
 cdef struct siphash_state:
@@ -172,3 +199,23 @@ cdef inline u32 ipv4_portaddr_hash(const net *n, __be32 saddr, unsigned int port
 cdef inline unsigned int __inet_ehashfn(__be32 laddr, u16 lport, __be32 faddr, __be16 fport,
                                         u32 initval) noexcept nogil:
     return jhash_3words(<u32>laddr, <u32>faddr, (<u32>lport) << 16 | <u32>fport, initval)
+
+cdef inline u32 ipv6_addr_hash(const in6_addr *a) noexcept nogil:
+    cdef const u64 *p = <const u64 *>a
+    cdef u64 x = p[0] ^ p[1]
+    return <u32>(x ^ (x >> 32))
+
+cdef inline u32 __ipv6_addr_jhash(const in6_addr *a, u32 initval) noexcept nogil:
+    return jhash2_4(<const u32 *>a, initval)
+
+# An IPv4 address has the hash that it has without IPv6, and so has "any".
+cdef inline u32 ipv6_portaddr_hash(const net *n, const in6_addr *addr6, unsigned int port) noexcept nogil:
+    cdef u32 mix = net_hash_mix(n)
+    if ipv6_addr_any(addr6):
+        return jhash_1word(0, mix) ^ port
+    if ipv6_addr_v4mapped(addr6):
+        return jhash_1word(addr6.s6_addr32[3], mix) ^ port
+    return __ipv6_addr_jhash(addr6, mix) ^ port
+
+cdef inline unsigned int __inet6_ehashfn(u32 lhash, u16 lport, u32 fhash, __be16 fport, u32 initval) noexcept nogil:
+    return jhash_3words(lhash, fhash, (<u32>lport) << 16 | <u32>fport, initval)

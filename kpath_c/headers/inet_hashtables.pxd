@@ -7,6 +7,7 @@ from kpath_c.headers.structs cimport *
 from kpath_c.headers.kernel cimport *
 from kpath_c.headers.hash cimport *
 from kpath_c.headers.inet_sock cimport *
+from kpath_c.headers.in6 cimport *
 from kpath_c.headers.inet_timewait_sock cimport *
 
 cdef enum:
@@ -41,10 +42,19 @@ cdef inline u32 inet_bhashfn(const net *n, u16 lport, u32 bhash_size) noexcept n
 
 cdef inline inet_bind_hashbucket *inet_bhashfn_portaddr(const inet_hashinfo *hinfo, const sock *sk, const net *n,
                                                         unsigned short port) noexcept nogil:
-    cdef u32 hash_ = ipv4_portaddr_hash(n, sk.sk_rcv_saddr, port)
+    cdef u32 hash_
+    if sk.sk_family == AF_INET6:
+        hash_ = ipv6_portaddr_hash(n, &sk.sk_v6_rcv_saddr, port)
+    else:
+        hash_ = ipv4_portaddr_hash(n, sk.sk_rcv_saddr, port)
     return &hinfo.bhash2[hash_ & (hinfo.bhash_size - 1)]
 
 cdef inline bint inet_use_hash2_on_bind(const sock *sk) noexcept nogil:
+    if sk.sk_family == AF_INET6:
+        if ipv6_addr_any(&sk.sk_v6_rcv_saddr):
+            return 0
+        if not ipv6_addr_v4mapped(&sk.sk_v6_rcv_saddr):
+            return 1
     return sk.sk_rcv_saddr != 0
 
 # The ports as they lie side by side in sock (sk_dport, sk_num) and the addresses likewise (sk_daddr, sk_rcv_saddr),
@@ -63,5 +73,12 @@ cdef inline u64 sk_addrpair(const sock *sk) noexcept nogil:
 
 cdef inline bint inet_match(const net *n, const sock *sk, u64 cookie, u32 ports, int dif, int sdif) noexcept nogil:
     if <const net *>sk.sk_net != n or sk_portpair(sk) != ports or sk_addrpair(sk) != cookie:
+        return 0
+    return inet_sk_bound_dev_eq(n, sk.sk_bound_dev_if, dif, sdif)
+
+cdef inline bint inet6_match(const net *n, const sock *sk, const in6_addr *saddr, const in6_addr *daddr, u32 ports,
+                             int dif, int sdif) noexcept nogil:
+    if (<const net *>sk.sk_net != n or sk.sk_family != AF_INET6 or sk_portpair(sk) != ports or
+            not ipv6_addr_equal(&sk.sk_v6_daddr, saddr) or not ipv6_addr_equal(&sk.sk_v6_rcv_saddr, daddr)):
         return 0
     return inet_sk_bound_dev_eq(n, sk.sk_bound_dev_if, dif, sdif)

@@ -5,6 +5,7 @@ from kpath_c.headers.kernel cimport *
 from kpath_c.headers.tcp_states cimport *
 from kpath_c.headers.sock cimport *
 from kpath_c.headers.hash cimport *
+from kpath_c.headers.in6 cimport *
 
 # Bit numbers in inet_flags.
 cdef enum:
@@ -28,7 +29,16 @@ cdef enum:
     INET_FLAGS_NODEFRAG = 17
     INET_FLAGS_BIND_ADDRESS_NO_PORT = 18
     INET_FLAGS_DEFER_CONNECT = 19
+    INET_FLAGS_MC6_LOOP = 20
+    INET_FLAGS_RECVERR6_RFC4884 = 21
+    INET_FLAGS_MC6_ALL = 22
+    INET_FLAGS_AUTOFLOWLABEL_SET = 23
+    INET_FLAGS_AUTOFLOWLABEL = 24
     INET_FLAGS_DONTFRAG = 25
+    INET_FLAGS_RECVERR6 = 26
+    INET_FLAGS_REPFLOW = 27
+    INET_FLAGS_RTALERT_ISOLATE = 28
+    INET_FLAGS_SNDFLOW = 29
     INET_FLAGS_RTALERT = 30
     IP_CMSG_ALL = 0x1ff
 
@@ -45,6 +55,16 @@ cdef enum:
 
 cdef inline inet_sock *inet_sk(const sock *sk) noexcept nogil:
     return <inet_sock *>sk
+
+# NULL: an AF_INET socket. Only of full sockets.
+cdef inline ipv6_pinfo *inet6_sk(const sock *sk) noexcept nogil:
+    return <ipv6_pinfo *>inet_sk(sk).pinet6
+
+cdef inline bint ipv6_only_sock(const sock *sk) noexcept nogil:
+    return sk.sk_ipv6only != 0
+
+cdef inline const in6_addr *inet6_rcv_saddr(const sock *sk) noexcept nogil:
+    return &sk.sk_v6_rcv_saddr if sk.sk_family == AF_INET6 else NULL
 
 cdef inline inet_request_sock *inet_rsk(const request_sock *req) noexcept nogil:
     return <inet_request_sock *>req
@@ -145,9 +165,14 @@ cdef inline bint inet_can_nonlocal_bind(net *n, inet_sock *inet) noexcept nogil:
 cdef inline void inet_reset_saddr(sock *sk) noexcept nogil:
     sk.sk_rcv_saddr = 0
     inet_sk(sk).inet_saddr = 0
+    if sk.sk_family == PF_INET6:
+        memset(&sk.sk_v6_rcv_saddr, 0, sizeof(in6_addr))
+        memset(&inet6_sk(sk).saddr, 0, sizeof(in6_addr))
 
 cdef inline void sk_daddr_set(sock *sk, __be32 addr) noexcept nogil:
     sk.sk_daddr = addr
+    ipv6_addr_set_v4mapped(addr, &sk.sk_v6_daddr)
 
 cdef inline void sk_rcv_saddr_set(sock *sk, __be32 addr) noexcept nogil:
     sk.sk_rcv_saddr = addr
+    ipv6_addr_set_v4mapped(addr, &sk.sk_v6_rcv_saddr)

@@ -149,6 +149,7 @@ cdef enum:
     AF_INET = 2
     AF_INET6 = 10
     PF_INET = 2
+    PF_INET6 = 10
     SOCK_STREAM = 1
     SOCK_DGRAM = 2
     SOCK_RAW = 3
@@ -156,6 +157,7 @@ cdef enum:
     IPPROTO_ICMP = 1
     IPPROTO_TCP = 6
     IPPROTO_UDP = 17
+    IPPROTO_ICMPV6 = 58
     IPPROTO_MPTCP = 262
     O_NONBLOCK = 0x800
     SHUT_RD = 0
@@ -165,6 +167,7 @@ cdef enum:
 
 cdef enum:
     SOL_IP = 0
+    SOL_IPV6 = 41
     SOL_SOCKET = 1
     SOL_TCP = 6
     SO_DEBUG = 1
@@ -265,6 +268,7 @@ cdef enum:
 
 cdef enum:
     ETH_P_IP = 0x0800
+    ETH_P_IPV6 = 0x86DD
     ETH_HLEN = 14
     PACKET_HOST = 0
     PACKET_BROADCAST = 1

@@ -13,6 +13,7 @@ cdef enum netdev_features:
     NETIF_F_SG = 1LL << 0
     NETIF_F_IP_CSUM = 1LL << 1
     NETIF_F_HW_CSUM = 1LL << 3
+    NETIF_F_IPV6_CSUM = 1LL << 4
     NETIF_F_HIGHDMA = 1LL << 5
     NETIF_F_FRAGLIST = 1LL << 6
     NETIF_F_GSO = 1LL << 11

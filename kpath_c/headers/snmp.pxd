@@ -44,6 +44,14 @@ cdef enum:
     __IPSTATS_MIB_MAX = 38
 
 cdef enum:
+    ICMP6_MIB_NUM = 0
+    ICMP6_MIB_INMSGS = 1
+    ICMP6_MIB_INERRORS = 2
+    ICMP6_MIB_OUTMSGS = 3
+    ICMP6_MIB_OUTERRORS = 4
+    ICMP6_MIB_CSUMERRORS = 5
+
+cdef enum:
     ICMP_MIB_NUM = 0
     ICMP_MIB_INMSGS = 1
     ICMP_MIB_INERRORS = 2
@@ -260,6 +268,19 @@ cdef inline void IP_ADD_STATS(net *n, int field, long val) noexcept nogil:
 cdef inline void IP_UPD_PO_STATS(net *n, int basefield, long val) noexcept nogil:
     n.mib.ip[basefield] += 1
     n.mib.ip[basefield + 1] += <u64>val
+
+cdef inline void IP6_INC_STATS(net *n, int field) noexcept nogil:
+    n.mib.ip6[field] += 1
+
+cdef inline void IP6_ADD_STATS(net *n, int field, long val) noexcept nogil:
+    n.mib.ip6[field] += <u64>val
+
+cdef inline void IP6_UPD_PO_STATS(net *n, int basefield, long val) noexcept nogil:
+    n.mib.ip6[basefield] += 1
+    n.mib.ip6[basefield + 1] += <u64>val
+
+cdef inline void ICMP6_INC_STATS(net *n, int field) noexcept nogil:
+    n.mib.icmp6[field] += 1
 
 cdef inline void ICMP_INC_STATS(net *n, int field) noexcept nogil:
     n.mib.icmp[field] += 1

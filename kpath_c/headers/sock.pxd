@@ -508,7 +508,8 @@ cdef inline void sk_gso_disable(sock *sk) noexcept nogil:
 
 cdef inline bint sk_check_csum_caps(const sock *sk) noexcept nogil:
     return ((sk.sk_route_caps & <u64>NETIF_F_HW_CSUM) != 0 or
-            (sk.sk_family == AF_INET and (sk.sk_route_caps & <u64>NETIF_F_IP_CSUM) != 0))
+            (sk.sk_family == AF_INET and (sk.sk_route_caps & <u64>NETIF_F_IP_CSUM) != 0) or
+            (sk.sk_family == AF_INET6 and (sk.sk_route_caps & <u64>NETIF_F_IPV6_CSUM) != 0))
 
 cdef inline ktime_t sock_read_timestamp(sock *sk) noexcept nogil:
     return sk.sk_stamp

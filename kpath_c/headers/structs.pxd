@@ -17,6 +17,7 @@ cdef enum:
     TCP_MIB_SLOTS = 24
     IPSTATS_MIB_SLOTS = 48
     ICMP_MIB_SLOTS = 64
+    ICMP6_MIB_SLOTS = 8
     TCP_FASTOPEN_COOKIE_MAX = 16
     TCP_METRIC_MAX_KERNEL = 4
     RTAX_MAX = 17
@@ -36,6 +37,18 @@ cdef packed struct iphdr:
     __be32 saddr
     __be32 daddr
 
+# net/ipv6.h, linux/in6.h
+cdef struct in6_addr:
+    __be32 s6_addr32[4]
+
+cdef packed struct ipv6hdr:
+    __be32 flow                 # version << 28 | traffic class << 20 | flow label
+    __be16 payload_len
+    u8 nexthdr
+    u8 hop_limit
+    in6_addr saddr
+    in6_addr daddr
+
 cdef packed struct tcphdr:
     __be16 source
     __be16 dest
@@ -53,6 +66,12 @@ cdef packed struct icmphdr:
     __sum16 checksum
     __be16 un_unused            # un.frag.__unused
     __be16 un_mtu               # un.frag.mtu
+
+cdef packed struct icmp6hdr:
+    u8 icmp6_type
+    u8 icmp6_code
+    __sum16 icmp6_cksum
+    __be32 icmp6_mtu
 
 # ---------------------------------------------------------------------------------------------- timers
 
@@ -342,8 +361,43 @@ cdef struct flowi4:
     __be16 fl4_sport
     __be16 fl4_dport
 
-cdef struct flowi:
+# A line of `ip -6 route`, or the entry for the host's own addresses (fib6_info and its fib6_nh).
+cdef struct fib6_info:
+    fib6_info *next
+    in6_addr dst
+    u8 plen
+    u8 fib6_type                        # RTN_UNICAST, RTN_LOCAL ...
+    u8 gw_set
+    in6_addr gw
+    in6_addr prefsrc
+    u32 metrics[RTAX_MAX]
+    u32 ca_key
+    u32 fib6_sernum                     # changes when what was looked up before no longer holds
+    rt6_info *rt6i_pcpu                 # nh->rt6i_pcpu: shared by all destinations without an exception
+
+cdef struct rt6_info:
+    dst_entry dst
+    fib6_info *from_
+    in6_addr rt6i_gateway
+    in6_addr rt6i_dst                   # of an exception: its destination
+    u32 rt6i_flags                      # RTF_*
+    rt6_info *next                      # exceptions of the host
+
+cdef struct flowi6:
+    int flowi6_oif
+    u32 flowi6_mark
+    u8 flowi6_proto
+    u8 flowi6_flags
+    u32 flowi6_uid
+    in6_addr daddr
+    in6_addr saddr
+    __be32 flowlabel
+    __be16 fl6_sport
+    __be16 fl6_dport
+
+cdef union flowi:
     flowi4 ip4
+    flowi6 ip6
 
 # What ip_send_unicast_reply() is asked to send: a finished TCP header with its options.
 cdef struct ip_reply_arg:
@@ -362,6 +416,13 @@ cdef struct sockaddr_in:
     u16 sin_family
     __be16 sin_port
     __be32 sin_addr
+
+cdef struct sockaddr_in6:
+    u16 sin6_family
+    __be16 sin6_port
+    __be32 sin6_flowinfo
+    in6_addr sin6_addr
+    u32 sin6_scope_id
 
 cdef enum socket_state:
     SS_FREE
@@ -421,6 +482,8 @@ cdef struct proto:
     kmem_cache *slab
     size_t obj_size
     int max_header
+    int (*connect)(sock *sk, sockaddr_in *uaddr, int addr_len) noexcept nogil
+    int (*init)(sock *sk) noexcept nogil
 
 cdef struct sk_backlog_s:
     int rmem_alloc
@@ -454,6 +517,8 @@ cdef struct sock:
     u32 sk_incoming_cpu
     int sk_refcnt
     u32 sk_rxhash
+    in6_addr sk_v6_daddr                # the kernel has the two before sk_cookie; here IPv4's key stays together
+    in6_addr sk_v6_rcv_saddr
     # -- sock_write_rx
     int sk_drops
     s32 sk_peek_off
@@ -541,6 +606,7 @@ cdef struct ip_options:
 
 cdef struct inet_sock:
     sock sk
+    ipv6_pinfo *pinet6
     unsigned long inet_flags
     __be32 inet_saddr
     s16 uc_ttl
@@ -557,6 +623,20 @@ cdef struct inet_sock:
     int mc_index
     u32 local_port_range
     flowi cork_fl                       # cork.fl
+
+# linux/ipv6.h: what an AF_INET6 socket has more; it stands behind the tcp_sock.
+cdef struct ipv6_pinfo:
+    in6_addr saddr
+    __be32 flow_label
+    __be32 rcv_flowinfo
+    u32 dst_cookie
+    int mcast_oif
+    s16 hop_limit
+    s16 mcast_hops
+    u8 tclass
+    u8 min_hopcount
+    u8 pmtudisc
+    u8 rxopt_all                        # IPV6_RECV*: only kept
 
 cdef struct fastopen_queue:
     request_sock *rskq_rst_head
@@ -581,7 +661,8 @@ cdef struct inet_connection_sock_af_ops:
     void (*sk_rx_dst_set)(sock *sk, sk_buff *skb) noexcept nogil
     int (*conn_request)(sock *sk, sk_buff *skb) noexcept nogil
     sock *(*syn_recv_sock)(sock *sk, sk_buff *skb, request_sock *req, dst_entry *dst,
-                           request_sock *req_unhash, bint *own_req) noexcept nogil
+                           request_sock *req_unhash, bint *own_req,
+                           void (*opt_child_init)(sock *newsk, sock *sk) noexcept nogil) noexcept nogil
     u16 net_header_len
     void (*mtu_reduced)(sock *sk) noexcept nogil
 
@@ -862,6 +943,10 @@ cdef struct tcp_sock:
     u32 iss                             # first sequence number sent: stream offset = seq - iss - 1 (for emission only)
     u32 irs
 
+cdef struct tcp6_sock:
+    tcp_sock tcp
+    ipv6_pinfo inet6
+
 # ---------------------------------------------------------------------------------------------- minisocks
 
 cdef struct request_sock_ops:
@@ -910,6 +995,8 @@ cdef struct request_sock:
     u32 rsk_rcv_wnd
     int rsk_refcnt
     u32 rsk_window_clamp
+    in6_addr ir_v6_rmt_addr
+    in6_addr ir_v6_loc_addr
     # -- request_sock
     request_sock *dl_next
     u16 mss
@@ -979,6 +1066,8 @@ cdef struct inet_timewait_sock:
     u32 tw_rcv_nxt
     int tw_refcnt
     u32 tw_snd_nxt
+    in6_addr tw_v6_daddr
+    in6_addr tw_v6_rcv_saddr
     # -- inet_timewait_sock
     u32 tw_mark
     u8 tw_substate
@@ -989,6 +1078,7 @@ cdef struct inet_timewait_sock:
     u8 tw_connect_bind
     u8 tw_tos
     u32 tw_txhash
+    u32 tw_flowlabel
     u32 tw_priority
     u32 tw_entry_stamp
     timer_list tw_timer
@@ -1024,6 +1114,7 @@ cdef struct inet_bind_bucket:
     s8 fastreuseport
     u32 fastuid
     __be32 fast_rcv_saddr
+    in6_addr fast_v6_rcv_saddr
     u16 fast_sk_family
     u8 fast_ipv6_only
     hlist_node node
@@ -1033,7 +1124,9 @@ cdef struct inet_bind2_bucket:
     net *ib_net
     int l3mdev
     u16 port
+    u16 addr_type                       # IPV6_ADDR_*; an IPv4 socket's is mapped, and rcv_saddr counts
     __be32 rcv_saddr
+    in6_addr v6_rcv_saddr
     hlist_node node
     hlist_node bhash_node
     hlist_head owners
@@ -1120,8 +1213,8 @@ cdef struct tcp_fastopen_metrics:
 
 cdef struct tcp_metrics_block:
     tcp_metrics_block *tcpm_next
-    __be32 tcpm_saddr
-    __be32 tcpm_daddr
+    in6_addr tcpm_saddr                 # IPv4's are mapped
+    in6_addr tcpm_daddr
     unsigned long tcpm_stamp
     u32 tcpm_lock
     u32 tcpm_vals[TCP_METRIC_MAX_KERNEL + 1]
@@ -1145,13 +1238,16 @@ cdef struct host_entropy:
     u32 hash_mix
     u32 inet_ehash_secret
     u32 tcp_ipv4_hash_secret
+    u32 inet6_ehash_secret
+    u32 tcp_ipv6_hash_secret
+    siphash_key_t syncookie6_secret[2]
     u64 port_scramble
 
 # A number pinned from the capture for one connection (Host.pin), in order of use.
 cdef struct pin_entry:
     pin_entry *next
-    __be32 laddr
-    __be32 raddr
+    in6_addr laddr                      # IPv4's are mapped
+    in6_addr raddr
     __be16 lport
     __be16 rport
     u32 isn
@@ -1179,6 +1275,9 @@ cdef struct netns_mib:
     u64 net[LINUX_MIB_SLOTS]          # LINUX_MIB_*
     u64 ip[IPSTATS_MIB_SLOTS]           # IPSTATS_MIB_*
     u64 icmp[ICMP_MIB_SLOTS]            # ICMP_MIB_*
+    u64 ip6[IPSTATS_MIB_SLOTS]          # IPSTATS_MIB_*
+    u64 icmp6[ICMP6_MIB_SLOTS]          # ICMP6_MIB_*
+    u64 icmp6_in[256]                   # icmpv6msg_statistics, by type
 
 cdef struct netns_ipv4:
     # -- netns_ipv4_read_tx
@@ -1317,6 +1416,23 @@ cdef struct netns_ipv4:
     u32 tcp_cong_allowed                # TCP_CONG_NON_RESTRICTED of each algorithm: bit = its key
     void *syncookie_pins                # syncookies.pyx: cookies whose number was pinned
 
+cdef struct netns_ipv6:
+    u8 bindv6only
+    u8 auto_flowlabels
+    u8 flowlabel_reflect
+    u8 flowlabel_state_ranges
+    u8 ip_nonlocal_bind
+    u8 fwmark_reflect
+    int hop_limit                       # devconf_all->hop_limit
+    int ip6_rt_mtu_expires              # jiffies
+    int ip6_rt_min_advmss
+    fib6_info *fib                      # longest prefix first
+    fib6_info *fib_local                # one entry for all of local_addrs
+    rt6_info *exceptions
+    u32 fib6_sernum                     # the last one given
+    in6_addr local_addrs[64]
+    int n_local_addrs
+
 # Where the stack tells the outside what happened. NULL: nobody listens.
 cdef struct host_hooks:
     void *ctx
@@ -1328,13 +1444,14 @@ cdef struct host_hooks:
     void (*not_ported)(void *ctx, const char *what) noexcept nogil
     void (*trace)(void *ctx, int event, sock *sk, sk_buff *skb, s64 arg) noexcept nogil
     int (*pinned_port)(void *ctx, sock *sk) noexcept nogil
-    bint (*pinned_seq)(void *ctx, __be32 laddr, __be32 raddr, __be16 lport, __be16 rport,
+    bint (*pinned_seq)(void *ctx, const in6_addr *laddr, const in6_addr *raddr, __be16 lport, __be16 rport,
                        bint passive, u32 *isn, u32 *tsoff, bint *tsoff_set) noexcept nogil
     void (*destroy)(void *ctx, sock *sk) noexcept nogil
 
 cdef struct net:
     host_entropy e
     netns_ipv4 ipv4
+    netns_ipv6 ipv6
     netns_core core
     netns_mib mib
     timer_base timers
@@ -1344,6 +1461,7 @@ cdef struct net:
     host_hooks hooks
     # pools
     kmem_cache tcp_prot_slab
+    kmem_cache tcpv6_prot_slab
     kmem_cache tcp_request_slab
     kmem_cache tcp_timewait_slab
     kmem_cache skbuff_cache
@@ -1357,10 +1475,14 @@ cdef struct net:
     kmem_cache misc_slab                # fib entries, exceptions, metrics, fastopen requests, saved SYNs
     inet_hashinfo hashinfo
     proto tcp_prot
+    proto tcpv6_prot
     request_sock_ops tcp_rsk_ops        # tcp_request_sock_ops: one a host, for its slab
+    request_sock_ops tcp6_rsk_ops       # tcp6_request_sock_ops
     list_head all_socks
     list_head all_timewait
     inet_sock tcp_ctl_sk                # ipv4_tcp_sk: what resets and TIME_WAIT ACKs are sent from
+    inet_sock tcp6_ctl_sk               # ipv6.tcp_sk
+    ipv6_pinfo tcp6_ctl_np
     list_head tsq_head                  # tsq_work.head: sockets that a tx completion woke
     hrtimer tsq_timer                   # tsq_work.work: due as soon as it is set
     u64 next_page_id

@@ -18,6 +18,7 @@ from kpath_c.headers.skbuff cimport *
 from kpath_c.headers.sock cimport *
 from kpath_c.headers.dst cimport *
 from kpath_c.headers.ip cimport *
+from kpath_c.headers.ipv6 cimport *
 from kpath_c.headers.inet_sock cimport *
 from kpath_c.headers.request_sock cimport *
 from kpath_c.headers.inet_connection_sock cimport *

@@ -10,3 +10,4 @@ cdef sk_buff *netdev_rx_skb(net_device *dev, u8 *iph, u32 caplen, u32 length) no
 cdef int dev_queue_xmit(sk_buff *skb) noexcept nogil
 cdef void netdev_flush(net *n) noexcept nogil                       # frees all that is queued or not yet completed
 cdef u64 netif_skb_features(sk_buff *skb) noexcept nogil
+cdef u32 tcp_header_at(const u8 *iph, u32 caplen) noexcept nogil

@@ -26,7 +26,7 @@ do where the device is never busy. The link layer's header is not modelled beyon
 """
 from libc.string cimport strncpy
 from kpath_c.headers.tcp cimport *
-from kpath_c.headers.checksum cimport csum_fold, csum_tcpudp_nofold
+from kpath_c.headers.checksum cimport csum_fold, csum_ipv6_nofold, csum_tcpudp_nofold
 from kpath_c.headers.errqueue cimport SCM_TSTAMP_SCHED
 from kpath_c.shim.rbtree cimport rb_erase, rb_insert_color
 from kpath_c.shim.slab cimport kmem_cache_alloc, kmem_cache_free, kmem_cache_init
@@ -40,7 +40,7 @@ cdef enum:
     NIC_BUFFER = 2048
     NIC_TX_COMPLETION_NS = 10000
     SENDER_PAGE = 32768                 # what one fragment of a sender holds at most (SKB_FRAG_PAGE_ORDER)
-    VNET_CSUM_END = 38                  # csum_start + csum_offset + 2 of TCP over IP without options
+    VNET_CSUM_END = 18                  # csum_offset + 2 of TCP: behind the IP header
 
 # A packet that waits in the qdisc, or for its completion.
 cdef struct txq_entry:
@@ -180,7 +180,22 @@ cdef sk_buff *rx_nic(net *n, u32 hdr_len, u32 payload, u32 segs) noexcept nogil:
 
 cdef bint partial_checksum(const iphdr *ip, const tcphdr *th, u32 tcp_len) noexcept nogil:
     """The field holds the pseudo header's sum only: the sender left the rest to a device that never was asked."""
+    cdef const ipv6hdr *ip6 = <const ipv6hdr *>ip
+    if ip_version(ip) == 6:
+        return th.check == <u16>~csum_fold(csum_ipv6_nofold(&ip6.saddr, &ip6.daddr, tcp_len, IPPROTO_TCP, 0))
     return th.check == <u16>~csum_fold(csum_tcpudp_nofold(ip.saddr, ip.daddr, tcp_len, IPPROTO_TCP, 0))
+
+
+cdef u32 tcp_header_at(const u8 *iph, u32 caplen) noexcept nogil:
+    """Where TCP's header begins in an IP packet of either version; 0: nowhere in these bytes."""
+    cdef const iphdr *ip = <const iphdr *>iph
+    cdef u32 ihl
+    if caplen >= sizeof(iphdr) and ip.version_ihl >> 4 == 4:
+        ihl = (<u32>ip.version_ihl & 15) * 4
+        return ihl if ip.protocol == IPPROTO_TCP and ihl >= sizeof(iphdr) and caplen >= ihl + sizeof(tcphdr) else 0
+    if caplen >= sizeof(ipv6hdr) + sizeof(tcphdr) and ip.version_ihl >> 4 == 6:
+        return <u32>sizeof(ipv6hdr) if (<const ipv6hdr *>iph).nexthdr == IPPROTO_TCP else 0
+    return 0
 
 
 cdef sk_buff *netdev_rx_skb(net_device *dev, u8 *iph, u32 caplen, u32 length) noexcept nogil:
@@ -189,19 +204,18 @@ cdef sk_buff *netdev_rx_skb(net_device *dev, u8 *iph, u32 caplen, u32 length) no
     cdef sk_buff *skb
     cdef iphdr *ip = <iphdr *>iph
     cdef tcphdr *th = NULL
-    cdef u32 ihl = 0
+    cdef bint v6 = caplen > 0 and iph[0] >> 4 == 6
+    cdef u32 ihl = tcp_header_at(iph, caplen)
     cdef u32 hdr_len = 0
     cdef u32 payload = length
     cdef u32 mss = 0
     cdef u32 segs = 1
-    if caplen >= sizeof(iphdr) and ip.version_ihl >> 4 == 4:
-        ihl = (<u32>ip.version_ihl & 15) * 4
-        if ip.protocol == IPPROTO_TCP and ihl >= sizeof(iphdr) and caplen >= ihl + sizeof(tcphdr):
-            th = <tcphdr *>(iph + ihl)
-            hdr_len = ihl + (<u32>th.doff_res >> 4) * 4
-            if hdr_len > length:
-                hdr_len = 0
-                th = NULL
+    if ihl:
+        th = <tcphdr *>(iph + ihl)
+        hdr_len = ihl + (<u32>th.doff_res >> 4) * 4
+        if hdr_len > length:
+            hdr_len = 0
+            th = NULL
     payload = length - hdr_len
     # More than fits the link: several segments at once.
     if th != NULL and length > dev.mtu and dev.mtu > hdr_len:
@@ -215,7 +229,7 @@ cdef sk_buff *netdev_rx_skb(net_device *dev, u8 *iph, u32 caplen, u32 length) no
     elif dev.rx == RX_VNET and segs > 1:
         skb = rx_tun(n, length, hdr_len)
     elif dev.rx == RX_VNET:
-        skb = rx_tun(n, length, min_u32(VNET_CSUM_END, length))
+        skb = rx_tun(n, length, min_u32((sizeof(ipv6hdr) if v6 else sizeof(iphdr)) + VNET_CSUM_END, length))
     else:
         skb = rx_tun(n, length, min_u32(SKB_MAX_HEAD(NET_SKB_PAD), length))
     if skb == NULL:
@@ -226,7 +240,7 @@ cdef sk_buff *netdev_rx_skb(net_device *dev, u8 *iph, u32 caplen, u32 length) no
     skb.data = iph
     skb.network_header = iph
     skb.caplen_left = caplen
-    skb.protocol = htons(ETH_P_IP)
+    skb.protocol = htons(ETH_P_IPV6) if v6 else htons(ETH_P_IP)
     skb.pkt_type = PACKET_HOST
     skb.mac_len = dev.hard_header_len
     skb.skb_mstamp_ns = ktime_get_real_ns(n)
@@ -240,7 +254,7 @@ cdef sk_buff *netdev_rx_skb(net_device *dev, u8 *iph, u32 caplen, u32 length) no
         skb.peer_holds_data = dev.rx == RX_VETH and payload and (dev.features & <u64>NETIF_F_TSO) != 0
     if segs > 1:
         skb.shinfo.gso_size = <u16>mss
-        skb.shinfo.gso_type = SKB_GSO_TCPV4
+        skb.shinfo.gso_type = SKB_GSO_TCPV6 if v6 else SKB_GSO_TCPV4
         # From a vnet header the count is not trusted, and left to who needs it.
         skb.shinfo.gso_segs = 0 if dev.rx == RX_VNET else <u16>segs
     return skb
@@ -251,8 +265,10 @@ cdef sk_buff *netdev_rx_skb(net_device *dev, u8 *iph, u32 caplen, u32 length) no
 cdef u64 netif_skb_features(sk_buff *skb) noexcept nogil:
     cdef net_device *dev = skb.dev
     cdef u64 features = dev.features
+    cdef u32 max_size
     if skb_is_gso(skb):
-        if (skb.shinfo.gso_segs > dev.gso_max_segs or skb.len >= dev.gso_ipv4_max_size or not skb.shinfo.gso_type):
+        max_size = dev.gso_max_size if skb.protocol == htons(ETH_P_IPV6) else dev.gso_ipv4_max_size
+        if skb.shinfo.gso_segs > dev.gso_max_segs or skb.len >= max_size or not skb.shinfo.gso_type:
             features &= ~<u64>NETIF_F_GSO_MASK
     return features
 
@@ -272,6 +288,7 @@ cdef u32 gso_xmit(net *n, sk_buff *skb, u8 *hdr, u32 ihl, u32 hdr_len, u32 paylo
     cdef u32 seq, length
     cdef u16 id_
     cdef u8 flags
+    cdef bint v6 = ip_version(<iphdr *>hdr) == 6
     memcpy(seg, hdr, hdr_len)
     seq = ntohl(th.seq)
     id_ = ntohs(ip.id)
@@ -285,8 +302,11 @@ cdef u32 gso_xmit(net *n, sk_buff *skb, u8 *hdr, u32 ihl, u32 hdr_len, u32 paylo
         if count:
             th.flags &= <u8>~TCPHDR_CWR
         th.seq = htonl(seq)
-        ip.id = htons(id_)
-        ip.tot_len = htons(<u16>(hdr_len + length))
+        if v6:
+            (<ipv6hdr *>seg).payload_len = htons(<u16>(hdr_len - sizeof(ipv6hdr) + length))
+        else:
+            ip.id = htons(id_)
+            ip.tot_len = htons(<u16>(hdr_len + length))
         hand_over(n, skb, seg, hdr_len, length, seq)
         seq += length
         id_ += 1
@@ -300,14 +320,15 @@ cdef void dev_hard_start_xmit(sk_buff *skb, u8 *hdr, u32 have) noexcept nogil:
     cdef net *n = dev.nd_net
     cdef iphdr *ip = <iphdr *>hdr
     cdef tcphdr *th
-    cdef u32 ihl = (<u32>ip.version_ihl & 15) * 4
+    cdef bint v6 = ip_version(ip) == 6
+    cdef u32 ihl = <u32>sizeof(ipv6hdr) if v6 else (<u32>ip.version_ihl & 15) * 4
     cdef u32 hdr_len = min_u32(have, skb.len)
     cdef u32 payload, count
     cdef u32 seq = 0
-    if ip_is_fragment(ip):
+    if not v6 and ip_is_fragment(ip):
         # Only the first has a TCP header: ip_do_fragment() says where the payload stands in the stream.
         seq = TCP_SKB_CB(skb).seq
-    elif ip.protocol == IPPROTO_TCP:
+    elif v6 or ip.protocol == IPPROTO_TCP:
         th = <tcphdr *>(hdr + ihl)
         hdr_len = ihl + (<u32>th.doff_res >> 4) * 4
         seq = ntohl(th.seq) + ((th.flags >> 1) & 1)     # SYN counts for one
