@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno as errnos
+import ipaddress
 import json
 from array import array
 from collections.abc import Iterable, Iterator
@@ -12,7 +13,15 @@ from typing import Any
 
 from .errors import InputError, at
 
-LEVELS = {"SOL_SOCKET": 1, "SOL_IP": 0, "IPPROTO_IP": 0, "SOL_TCP": 6, "IPPROTO_TCP": 6}
+LEVELS = {
+    "SOL_SOCKET": 1,
+    "SOL_IP": 0,
+    "IPPROTO_IP": 0,
+    "SOL_TCP": 6,
+    "IPPROTO_TCP": 6,
+    "SOL_IPV6": 41,
+    "IPPROTO_IPV6": 41,
+}
 OPTIONS = {
     1: {
         "SO_DEBUG": 1,
@@ -98,6 +107,17 @@ OPTIONS = {
         "IP_BIND_ADDRESS_NO_PORT": 24,
         "IP_LOCAL_PORT_RANGE": 51,
     },
+    41: {
+        "IPV6_UNICAST_HOPS": 16,
+        "IPV6_MTU_DISCOVER": 23,
+        "IPV6_MTU": 24,
+        "IPV6_RECVERR": 25,
+        "IPV6_V6ONLY": 26,
+        "IPV6_TCLASS": 67,
+        "IPV6_AUTOFLOWLABEL": 70,
+        "IPV6_MINHOPCOUNT": 73,
+        "IPV6_FREEBIND": 78,
+    },
 }
 MSG = {
     "MSG_OOB": 0x1,
@@ -128,6 +148,9 @@ POLL = {
     "WRBAND": 0x200,
     "RDHUP": 0x2000,
 }
+AF_INET6 = 10
+#: what Host's `socket` takes for an address family
+FAMILIES: dict[Any, int] = {"AF_INET": 0, 2: 0, "AF_INET6": AF_INET6, AF_INET6: AF_INET6}
 HOW = {"SHUT_RD": 0, "SHUT_WR": 1, "SHUT_RDWR": 2, "RD": 0, "WR": 1, "RDWR": 2}
 WITHOUT_SOCKET = {"socket"}
 BIG = 1 << 62
@@ -241,9 +264,13 @@ class Line:
         value = self.args.get("addr", "")
         if not isinstance(value, str):
             raise self.bad("addr", "an address", value)
-        if ":" in value:
-            raise self.error("IPv6 is not supported yet")
-        return value
+        if ":" not in value:
+            return value
+        try:
+            address = ipaddress.IPv6Address(value.partition("%")[0])
+        except ValueError:
+            raise self.bad("addr", "an address", value) from None
+        return str(address.ipv4_mapped or address)
 
 
 def read(path: str) -> Calls:
@@ -341,11 +368,11 @@ def port(line: Line) -> int:
 
 def build_socket(call: Call, line: Line, calls: Calls) -> None:
     family = line.args.get("family", "AF_INET")
-    if family == "AF_INET6":
-        raise line.error("IPv6 is not supported yet")
-    if family not in ("AF_INET", 2) or line.args.get("type", "SOCK_STREAM") not in ("SOCK_STREAM", 1):
-        raise line.error(f"socket: expected AF_INET and SOCK_STREAM, found {family} and {line.args.get('type')}")
-    call.a = (line.arg("nonblock", 0), 0, 0, 0)
+    if family not in FAMILIES or line.args.get("type", "SOCK_STREAM") not in ("SOCK_STREAM", 1):
+        raise line.error(
+            f"socket: expected AF_INET or AF_INET6 and SOCK_STREAM, found {family} and {line.args.get('type')}"
+        )
+    call.a = (line.arg("nonblock", 0), FAMILIES[family], 0, 0)
 
 
 def build_bind(call: Call, line: Line, calls: Calls) -> None:
@@ -458,7 +485,7 @@ def check_fit(calls: Calls, locals_: set[str], remotes: set[str], first: int, la
         gap = (begin - last if begin > last else first - end) / 1e9
         when = "after" if begin > last else "before"
         raise at(calls.path, f"the calls do not fit the capture: all are {when} it, by {gap:.3f} s")
-    strange = [a for a, _ in calls.bound if a not in locals_ and a not in ("", "0.0.0.0")]
+    strange = [a for a, _ in calls.bound if a not in locals_ and a not in ("", "0.0.0.0", "::")]
     strange_peers = [a for a, _ in calls.connected if a not in remotes and a not in locals_]
     known = len(calls.bound) + len(calls.connected) - len(strange) - len(strange_peers)
     for address, what in [(a, "bound to") for a in strange] + [(a, "connected to") for a in strange_peers]:

@@ -37,7 +37,6 @@ OTHER_LINKS = {
     201: "BLUETOOTH_HCI_H4_WITH_PHDR",
     220: "USB_LINUX_MMAPPED",
     227: "CAN_SOCKETCAN",
-    229: "IPV6",
     239: "NFLOG",
     249: "USBPCAP",
     253: "NETLINK",
@@ -53,7 +52,7 @@ HEADERS = {
 
 @dataclass
 class Capture:
-    """One capture in memory: the file's bytes, and parallel columns with one entry an IPv4 packet, in file order.
+    """One capture in memory: the file's bytes, and parallel columns with one entry an IP packet, in file order.
 
     Columns are `array.array('q')`: `t` ns since the epoch, `off` offset of the IP header in `buf`, `caplen` and
     `origlen` bytes of the IP packet held and on the wire, `number` the packet's number from 1, `link` the length of
@@ -179,7 +178,7 @@ def known(path: str, linktype: int) -> None:
 
 
 def finish(path: str, buf: bytearray, linktype: int, snaplen: int, walk: Walk) -> Capture:
-    """The Capture of a walked file, with what was odd about it as warnings. InputError: no IPv4 in it."""
+    """The Capture of a walked file, with what was odd about it as warnings. InputError: no IP in it."""
     warnings = []
     if walk.cut:
         warnings.append(f"{path}: packet {walk.cut}: {walk.cut_why}; replayed up to there")
@@ -190,12 +189,6 @@ def finish(path: str, buf: bytearray, linktype: int, snaplen: int, walk: Walk) -
             f" ({count(walk.short, 'such packet')} skipped)"
         )
     t, off, caplen, origlen, number, link = walk.columns()
-    if walk.ipv6 and not t:
-        raise InputError(f"{path}: IPv6 is not supported yet ({count(walk.ipv6, 'packet')})")
-    if walk.ipv6:
-        warnings.append(
-            f"{path}: packet {walk.first_ipv6}: IPv6 is not supported yet ({count(walk.ipv6, 'packet')} skipped)"
-        )
     if not t and walk.cut:
         raise at(path, f"packet {walk.cut}: {walk.cut_why}")
     if not t and walk.short:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .localside import endpoint
 from .replay import Result
 from .segments import FLAG_NAMES
 
@@ -209,7 +210,7 @@ def summary(result: Result) -> dict[str, Any]:
     p = result.pairing
     return {
         "capture": result.capture.path,
-        "local": [f"{a}:{port}" if port else a for a, port in result.local.ends],
+        "local": [endpoint(a, port) if port else a for a, port in result.local.ends],
         "local_from": result.local.why,
         "kernel": "6.18",
         "host_kernel": result.spec.kernel,

@@ -38,13 +38,13 @@ def from_capture(table: Table, spec: HostSpec) -> HostSpec:
     _, sent, arrived = next((s for s in syns if not s[0]["synack_out"]), syns[0])
     offered = sent if not sent["flags"] & 0x10 else arrived
     if sent["mss"]:
-        spec.device.setdefault("mtu", sent["mss"] + 40)
+        spec.device.setdefault("mtu", sent["mss"] + (60 if sent["v6"] else 40))
     found: dict[str, str] = {}
     if offered is not None:
         options(sent, offered, found)
     window(sent, found)
     if sent["ttl"] != 64:
-        found["net.ipv4.ip_default_ttl"] = str(sent["ttl"])
+        found["net.ipv6.conf.all.hop_limit" if sent["v6"] else "net.ipv4.ip_default_ttl"] = str(sent["ttl"])
     spec.sysctls += [(WHERE, name, value) for name, value in found.items()]
     return spec
 

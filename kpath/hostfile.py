@@ -105,7 +105,7 @@ UNITS = {
 
 @dataclass
 class Route:
-    """One IPv4 route with its metrics. Times in ms, all else in the units of `ip route`."""
+    """One route with its metrics. Times in ms, all else in the units of `ip route`."""
 
     dst: str
     prefixlen: int
@@ -194,7 +194,7 @@ def integer(value: Any, where: str, key: str, low: int, high: int) -> int:
 
 
 def addresses(value: Any, where: str) -> list[str]:
-    """IPv4 addresses of `addr`; IPv6 ones are left out."""
+    """The addresses of `addr`, as RFC 5952 writes them."""
     if value is None:
         return []
     items = [value] if isinstance(value, str) else value
@@ -206,8 +206,7 @@ def addresses(value: Any, where: str) -> list[str]:
             address = ipaddress.ip_address(text(item, where, "addr"))
         except ValueError:
             raise at(where, f"addr: expected an IP address, found {item!r}") from None
-        if address.version == 4:
-            out.append(str(address))
+        out.append(str(address))
     return out
 
 
@@ -289,7 +288,7 @@ def qdisc(value: Any, where: str) -> str | None:
 
 
 def routes(value: Any, where: str, warnings: list[str]) -> list[Route]:
-    """The IPv4 unicast routes of one or more `ip route` lines."""
+    """The unicast routes of one or more `ip route` lines."""
     if value is None:
         return []
     lines = value if isinstance(value, list) else text(value, where, "route").splitlines()
@@ -302,7 +301,7 @@ def routes(value: Any, where: str, warnings: list[str]) -> list[Route]:
 
 
 def parse_route(line: str, where: str, warnings: list[str]) -> Route | None:
-    """One line as `ip route` prints it; None for IPv6 and for routes that are not unicast."""
+    """One line as `ip route` prints it; None for routes that are not unicast."""
     words = line.replace("\\", " ").split()
     if not words or words[0] == "nexthop":  # continuation lines of a multipath route
         return None
@@ -312,24 +311,23 @@ def parse_route(line: str, where: str, warnings: list[str]) -> Route | None:
         words = words[1:]
     if not words:
         raise at(where, f"route: expected a destination in {line!r}")
-    route = destination(words[0], where, line)
-    if route is None:
-        return None
+    route = destination(words, where, line)
     i = 1
     while i < len(words):
         i = route_word(route, words, i, where, line, warnings)
     return route
 
 
-def destination(word: str, where: str, line: str) -> Route | None:
-    """The Route for a destination, without metrics; None for IPv6."""
-    if word in ("default", "all", "any"):
-        return Route("0.0.0.0", 0)
+def destination(words: list[str], where: str, line: str) -> Route:
+    """The Route for a destination, without metrics. `default` is IPv6's where an IPv6 word follows."""
+    if words[0] in ("default", "all", "any"):
+        v6 = "inet6" not in words and ("pref" in words or any(":" in word for word in words))
+        return Route("::", 0) if v6 else Route("0.0.0.0", 0)
     try:
-        net = ipaddress.ip_network(word, strict=False)
+        net = ipaddress.ip_network(words[0], strict=False)
     except ValueError:
-        raise at(where, f"route: expected a destination, found {word!r} in {line!r}") from None
-    return Route(str(net.network_address), net.prefixlen) if net.version == 4 else None
+        raise at(where, f"route: expected a destination, found {words[0]!r} in {line!r}") from None
+    return Route(str(net.network_address), net.prefixlen)
 
 
 def route_word(route: Route, words: list[str], i: int, where: str, line: str, warnings: list[str]) -> int:

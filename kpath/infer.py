@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .calls import Call, Calls
+from .calls import FAMILIES, Call, Calls
 from .segments import Table
 from .timeline import Timeline
 
@@ -52,6 +52,11 @@ def infer(table: Table, path: str, paced: bool = False) -> Calls:
     return calls
 
 
+def family(conn: dict[str, Any]) -> int:
+    """The address family of a connection's socket, as Host wants it."""
+    return FAMILIES["AF_INET6" if ":" in conn["laddr"] else "AF_INET"]
+
+
 def new_slot(calls: Calls) -> int:
     return calls.open(f"s{calls.slots}", None)
 
@@ -68,7 +73,7 @@ def listen(table: Table, calls: Calls) -> dict[tuple[str, int], int]:
         slot = listeners[key] = new_slot(calls)
         for i, (op, a, s) in enumerate(
             (
-                ("socket", (0, 0, 0, 0), ""),
+                ("socket", (0, family(conn), 0, 0), ""),
                 ("setsockopt", (SOL_SOCKET, SO_REUSEADDR, 1, 0), ""),
                 ("bind", (conn["lport"], 0, 0, 0), conn["laddr"]),
                 ("listen", (4096, 0, 0, 0), ""),
@@ -82,7 +87,7 @@ def connect(calls: Calls, table: Table, conn: dict[str, Any], c: int) -> int:
     """An active open just before its SYN; returns the slot."""
     slot = new_slot(calls)
     t = table.row(conn["syn_out"])["t"]
-    calls.items.append(Call(t - 20 * US, -1, c + 1, slot, "socket"))
+    calls.items.append(Call(t - 20 * US, -1, c + 1, slot, "socket", (0, family(conn), 0, 0)))
     calls.items.append(Call(t - 8 * US, -1, c + 1, slot, "connect", (conn["rport"], 0, 0, 0), conn["raddr"]))
     return slot
 

@@ -22,21 +22,36 @@ class LocalSide:
     why: str
 
     def numbers(self) -> list[tuple[int, int]]:
-        """The same in host order."""
+        """The same with numbers for the addresses, as segments.packed() gives them."""
         return [(packed(a), p) for a, p in self.ends]
 
 
+def endpoint(address: str, port: int) -> str:
+    """An address and a port as text (RFC 3986 3.2.2 for IPv6)."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def parts(option: str) -> tuple[str, str | None]:
+    """The address and the port, if there is one."""
+    if option.startswith("["):
+        address, bracket, rest = option[1:].partition("]")
+        if bracket and rest[:1] in ("", ":"):
+            return address, rest[1:] if rest else None
+    elif option.count(":") == 1:
+        address, _, port = option.partition(":")
+        return address, port
+    return option, None
+
+
 def parse(options: list[str]) -> LocalSide:
-    """`--local ADDR[:PORT]` options. InputError: not an IPv4 address."""
+    """`--local ADDR[:PORT]` options; an IPv6 address with a port is in brackets. InputError: not an address."""
     ends = []
     for option in options:
-        if option.count(":") > 1:
-            raise at("--local", f"IPv6 is not supported yet: {option}")
-        address, colon, port = option.partition(":")
+        address, port = parts(option)
         try:
-            ends.append((str(ipaddress.IPv4Address(address)), int(port) if colon else 0))
+            ends.append((str(ipaddress.ip_address(address)), 0 if port is None else int(port)))
         except ValueError:
-            raise at("--local", f"expected ADDR[:PORT], found {option!r}") from None
+            raise at("--local", f"expected ADDR[:PORT] or [ADDR]:PORT, found {option!r}") from None
         if not 0 <= ends[-1][1] <= 65535:
             raise at("--local", f"expected a port of 0 to 65535, found {port}")
     return LocalSide(ends, "--local")
@@ -47,7 +62,7 @@ def check(side: LocalSide, table: Table, path: str) -> None:
     found = {a for pair in table.addresses() for a in pair}
     if not any(a in found for a, _ in side.ends):
         names = ", ".join(sorted(found, key=packed)[:4]) + (", ..." if len(found) > 4 else "")
-        wanted = " or ".join(f"{a}:{p}" if p else a for a, p in side.ends)
+        wanted = " or ".join(endpoint(a, p) if p else a for a, p in side.ends)
         raise at(path, f"no TCP from or to {wanted} in this capture (addresses in it: {names})")
 
 

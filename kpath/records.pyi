@@ -9,7 +9,6 @@ class Walk:
     ipv6: int
     other: int
     short: int
-    first_ipv6: int
     first_short: int
     earliest: int
     latest: int

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Walks the records of a pcap or pcapng file that lies in memory, and finds the IPv4 packet in each.
+"""Walks the records of a pcap or pcapng file that lies in memory, and finds the IP packet in each.
 
 dpkt reads the file header and the pcapng interface blocks (capture.py); the records are walked here because dpkt's
 own loop turns pcapng times into floats (which hold no ns), hides the length on the wire, and makes an object a packet.
@@ -28,11 +28,13 @@ cdef enum:
     LINK_LOOP = 108
     LINK_SLL = 113
     LINK_IPV4 = 228
+    LINK_IPV6 = 229
     LINK_SLL2 = 276
 
 #: link types by number, all that this driver reads
 LINKS = {LINK_NULL: "NULL", LINK_EN10MB: "EN10MB", LINK_RAW_12: "RAW", LINK_RAW_14: "RAW", LINK_RAW: "RAW",
-         LINK_LOOP: "LOOP", LINK_SLL: "LINUX_SLL", LINK_IPV4: "IPV4", LINK_SLL2: "LINUX_SLL2"}
+         LINK_LOOP: "LOOP", LINK_SLL: "LINUX_SLL", LINK_IPV4: "IPV4", LINK_IPV6: "IPV6",
+         LINK_SLL2: "LINUX_SLL2"}
 
 cdef struct Columns:
     int64_t *t
@@ -135,7 +137,7 @@ cdef array.array column(const int64_t *p, Py_ssize_t n):
 
 
 cdef class Walk:
-    """The packets of one file: parallel `array.array('q')` columns, one entry an IPv4 packet, in the file's order.
+    """The packets of one file: parallel `array.array('q')` columns, one entry an IP packet, in the file's order.
 
     t         ns since the epoch
     off       offset of the IP header in the file
@@ -149,8 +151,8 @@ cdef class Walk:
     cdef const uint8_t[::1] buf
     cdef readonly int64_t packets          # all records, of whatever kind
     cdef readonly int64_t ipv6, other, short
-    cdef readonly int64_t first_ipv6, first_short
-    cdef readonly int64_t earliest, latest # time of an IPv4 packet, 0 if there is none
+    cdef readonly int64_t first_short
+    cdef readonly int64_t earliest, latest # time of an IP packet, 0 if there is none
     cdef readonly int64_t cut              # number of the record at which the file ends too early, or 0
     cdef readonly str cut_why
 
@@ -170,18 +172,15 @@ cdef class Walk:
         cdef int kind
         self.packets += 1
         kind = network(linktype, &self.buf[0] + at, caplen, &skip)
-        if kind != IPV4:
-            if kind == IPV6:
-                self.ipv6 += 1
-                if self.first_ipv6 == 0:
-                    self.first_ipv6 = self.packets
-            elif kind == SHORT:
+        if kind != IPV4 and kind != IPV6:
+            if kind == SHORT:
                 self.short += 1
                 if self.first_short == 0:
                     self.first_short = self.packets
             else:
                 self.other += 1
             return 0
+        self.ipv6 += kind == IPV6
         if i == self.c.room:
             grow(&self.c)
         self.c.t[i] = t

@@ -17,7 +17,7 @@ from .calls import Calls
 from .capture import Capture
 from .errors import InputError, at
 from .hostfile import HostSpec
-from .localside import LocalSide
+from .localside import LocalSide, endpoint
 from .pairing import Pairing
 from .segments import Table
 
@@ -168,7 +168,8 @@ def open_before(table: Table, path: str, warnings: list[str]) -> int:
     """Counts the connections that were open when the capture began, and says so."""
     skipped = [c for c in (table.connection(i) for i in range(table.nconn)) if c["skip"]]
     if skipped:
-        first = "{laddr}:{lport} - {raddr}:{rport}".format(**skipped[0])
+        c = skipped[0]
+        first = f"{endpoint(c['laddr'], c['lport'])} - {endpoint(c['raddr'], c['rport'])}"
         more = f" and {len(skipped) - 1:,} more" if len(skipped) > 1 else ""
         warnings.append(f"{path}: {first}{more}: open before the capture began (no SYN), not replayed")
         if len(skipped) == table.nconn:
@@ -216,9 +217,7 @@ def build_host(spec: HostSpec, kernel_side: Any) -> Any:
 
 
 def set_sysctl(host: Any, where: str, name: str, value: str) -> None:
-    """Sets one sysctl; IPv6's do nothing here."""
-    if name.startswith("net.ipv6."):
-        return
+    """Sets one sysctl."""
     try:
         host.sysctl(name, value)
     except KeyError:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from .capture import count
+from .localside import endpoint
 
 COLOURS = {"good": "32", "bad": "31", "dim": "2", "bold": "1"}
 SHOWN = 12  # connections in the table unless -v
@@ -94,7 +95,7 @@ def table(s: dict[str, Any], verbosity: int) -> list[str]:
         return []
     shown = rows if verbosity > 0 else rows[:SHOWN]
     out = [
-        f"  {c['laddr']}:{c['lport']} - {c['raddr']}:{c['rport']}  {c['segments_matched']:,} of "
+        f"  {endpoint(c['laddr'], c['lport'])} - {endpoint(c['raddr'], c['rport'])}  {c['segments_matched']:,} of "
         f"{max(c['segments_captured'], c['segments_emitted']):,}  {c['state'] or 'never open'}"
         for c in shown
     ]

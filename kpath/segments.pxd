@@ -20,7 +20,11 @@ cdef enum:
 cdef enum:
     MAX_SACKS = 4
 
-cdef struct Seg:            # one TCP segment; addresses, ports and numbers in host order
+cdef struct Address:        # 128 bits in host order; IPv4's are mapped (::ffff:a.b.c.d)
+    uint64_t high
+    uint64_t low
+
+cdef struct Seg:            # one TCP segment; ports and numbers in host order, addresses as numbers of the table's
     int64_t t               # ns since the epoch
     int64_t off             # of the IP header
     uint64_t opts           # hash of all options in order but TSval
@@ -50,6 +54,7 @@ cdef struct Seg:            # one TCP segment; addresses, ports and numbers in h
     uint8_t hlen            # IP and TCP headers
     uint8_t iphl
     uint8_t side            # ARRIVED, SENT, FOREIGN
+    uint8_t v6
     uint8_t bad             # delivered, but no segment that TCP would look at
 
 cdef struct Conn:           # one connection: a 4-tuple between one ISN of the local side and the next
@@ -83,8 +88,19 @@ cdef class Table:
     cdef Py_ssize_t conn_room
     cdef int32_t *slots     # open-addressed hash: connection number + 1
     cdef Py_ssize_t nslots
+    cdef Address *addr      # the addresses that occur, by their numbers
+    cdef Py_ssize_t naddr
+    cdef uint32_t *addr_slots   # open-addressed hash: address number + 1
+    cdef Py_ssize_t naddr_slots
+    cdef int64_t recent[2]  # numbers of addresses just met
     cdef list icmp_rows
     cdef readonly dict problems
+    cdef int64_t find_address(self, const Address *a) noexcept nogil
+    cdef int64_t number(self, const Address *a) except -1
+    cdef int64_t number_of(self, a) except -2
+    cdef int grow_addresses(self) except -1
+    cdef int share_addresses(self, Table other) except -1
+    cdef object text(self, uint32_t number)
     cdef int push(self, Seg *s) except -1
     cdef int32_t find(self, uint32_t laddr, uint16_t lport, uint32_t raddr, uint16_t rport) noexcept nogil
     cdef int32_t open(self, Seg *s, int64_t at, int32_t earlier) except -2

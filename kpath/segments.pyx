@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Decodes IPv4/TCP packets into a table of C structs, tells the local side's from the rest, and groups connections.
+"""Decodes TCP packets into a table of C structs, tells the local side's from the rest, and groups connections.
 
 The same code reads a capture and what was emitted, so a fault in it cannot make the two look alike by accident: each
-field is compared as read from the headers. Nothing here is a Python object per packet.
+field is compared as read from the headers. Nothing here is a Python object per packet. Addresses are numbered, by each
+table for itself.
 """
 
 import socket
@@ -78,6 +79,11 @@ cdef struct Phase:
     uint32_t tsval
 
 
+cdef struct Ends:           # the addresses of a packet
+    Address src
+    Address dst
+
+
 cdef struct Direction:      # what one address sent to another, see Table.addresses
     uint64_t key
     int64_t v[7]
@@ -87,21 +93,30 @@ cdef inline uint64_t tuple_hash(uint32_t laddr, uint16_t lport, uint32_t raddr, 
     return mix(mix(0, (<uint64_t>laddr << 32) | raddr), (<uint64_t>lport << 16) | rport)
 
 
+#: added to an IPv6 address as a number, so that no IPv4 one is the same
+V6 = 1 << 128
+MAPPED = 0xFFFF << 32
+
+
 def dotted(a):
-    """A host-order IPv4 address as text."""
-    return f"{a >> 24}.{a >> 16 & 255}.{a >> 8 & 255}.{a & 255}"
+    """A host-order address, as `packed` gives it, as text."""
+    if a < V6:
+        return f"{a >> 24}.{a >> 16 & 255}.{a >> 8 & 255}.{a & 255}"
+    return socket.inet_ntop(socket.AF_INET6, (a - V6).to_bytes(16, "big"))
 
 
 def packed(text):
-    """Dotted text as a host-order number. ValueError when it is not an IPv4 address."""
+    """An address as a host-order number; IPv6's have bit 128 set too. ValueError when it is none."""
     try:
+        if ":" in text:
+            return V6 + int.from_bytes(socket.inet_pton(socket.AF_INET6, text), "big")
         return int.from_bytes(socket.inet_pton(socket.AF_INET, text), "big")
     except (OSError, UnicodeEncodeError):
-        raise ValueError(f"expected an IPv4 address, found {text!r}") from None
+        raise ValueError(f"expected an IP address, found {text!r}") from None
 
 
 cdef class Table:
-    """The TCP segments of a set of IPv4 packets, in the packets' order, and their connections.
+    """The TCP segments of a set of IP packets, in the packets' order, and their connections.
 
     `problems`: what was wrong with packets, {kind: [count, first row, text]}; rows are into the columns given.
     """
@@ -114,6 +129,8 @@ cdef class Table:
         free(self.seg)
         free(self.conn)
         free(self.slots)
+        free(self.addr)
+        free(self.addr_slots)
 
     def __len__(self):
         return self.n
@@ -125,6 +142,7 @@ cdef class Table:
         """Reads packet i at buf[off[i]:off[i]+caplen[i]]; origlen[i] bytes were on the wire, at t[i] ns."""
         cdef Py_ssize_t i, rows = t.shape[0]
         cdef Seg s
+        cdef Ends ends
         cdef int what
         self.buf = buf
         self.seg = <Seg *>malloc((rows + 1) * sizeof(Seg))
@@ -133,15 +151,17 @@ cdef class Table:
         for i in range(rows):
             if off[i] < 0 or caplen[i] < 0 or off[i] + caplen[i] > buf.shape[0]:
                 raise ValueError(f"packet row {i} lies outside its buffer")
-            what = read_packet(&s, &buf[0] + off[i], caplen[i], origlen[i])
+            what = read_packet(&s, &ends, &buf[0] + off[i], caplen[i], origlen[i])
             if what < 0:
                 self.problem(what, i, caplen[i], origlen[i])
                 if what <= SKIPPED:
                     continue
             elif what != 6:
-                if what == 1:
+                if what == ICMP:
                     self.icmp_rows.append(i)
                 continue
+            s.saddr = <uint32_t>self.number(&ends.src)
+            s.daddr = <uint32_t>self.number(&ends.dst)
             s.t = t[i]
             s.off = off[i]
             s.row = <uint32_t>i
@@ -162,6 +182,74 @@ cdef class Table:
         if n == 0:
             return self
         return self.decode(bytearray(hdr), ct, co, cc, cl)
+
+    # -- addresses
+
+    cdef int64_t find_address(self, const Address *a) noexcept nogil:
+        """The number of an address, or -1."""
+        cdef uint64_t at
+        if self.naddr_slots == 0:
+            return -1
+        at = mix(mix(0, a.high), a.low) & <uint64_t>(self.naddr_slots - 1)
+        while self.addr_slots[at]:
+            if self.addr[self.addr_slots[at] - 1].low == a.low and self.addr[self.addr_slots[at] - 1].high == a.high:
+                return self.addr_slots[at] - 1
+            at = (at + 1) & <uint64_t>(self.naddr_slots - 1)
+        return -1
+
+    cdef int64_t number(self, const Address *a) except -1:
+        """The number of an address, given to it now if it has none."""
+        cdef int64_t i
+        cdef uint64_t at
+        for i in (self.recent[0], self.recent[1]):      # mostly one of the last two
+            if i < self.naddr and self.addr[i].low == a.low and self.addr[i].high == a.high:
+                return i
+        i = self.find_address(a)
+        if i < 0:
+            if self.naddr * 2 >= self.naddr_slots:
+                self.grow_addresses()
+            i = self.naddr
+            self.addr[i] = a[0]
+            self.naddr += 1
+            at = mix(mix(0, a.high), a.low) & <uint64_t>(self.naddr_slots - 1)
+            while self.addr_slots[at]:
+                at = (at + 1) & <uint64_t>(self.naddr_slots - 1)
+            self.addr_slots[at] = <uint32_t>(i + 1)
+        self.recent[1] = self.recent[0]
+        self.recent[0] = i
+        return i
+
+    cdef int grow_addresses(self) except -1:
+        cdef Py_ssize_t i, slots = self.naddr_slots * 2 if self.naddr_slots else 64
+        cdef uint64_t at
+        cdef Address *p = <Address *>realloc(self.addr, slots // 2 * sizeof(Address))
+        if p == NULL:
+            raise MemoryError
+        self.addr = p
+        free(self.addr_slots)
+        self.naddr_slots = 0
+        self.addr_slots = <uint32_t *>calloc(slots, sizeof(uint32_t))
+        if self.addr_slots == NULL:
+            raise MemoryError
+        self.naddr_slots = slots
+        for i in range(self.naddr):
+            at = mix(mix(0, self.addr[i].high), self.addr[i].low) & <uint64_t>(slots - 1)
+            while self.addr_slots[at]:
+                at = (at + 1) & <uint64_t>(slots - 1)
+            self.addr_slots[at] = <uint32_t>(i + 1)
+        return 0
+
+    cdef int64_t number_of(self, a) except -2:
+        """The number of an address as `packed` gives it, or -1."""
+        cdef Address address
+        whole = a - V6 if a >= V6 else MAPPED + a
+        address.high, address.low = whole >> 64, whole & 0xFFFFFFFFFFFFFFFF
+        return self.find_address(&address)
+
+    cdef object text(self, uint32_t number):
+        cdef Address *a = &self.addr[number]
+        whole = (int(a.high) << 64) | a.low
+        return dotted(whole - MAPPED if whole >> 32 == 0xFFFF else V6 + whole)
 
     cdef int push(self, Seg *s) except -1:
         self.seg[self.n] = s[0]
@@ -289,9 +377,9 @@ cdef class Table:
         return c
 
     def split(self, locals_):
-        """Sets each segment's side and connection. locals_: [(address, port or 0)], host order."""
+        """Sets each segment's side and connection. locals_: [(address as `packed` gives it, port or 0)]."""
         cdef Py_ssize_t i, k, nl = len(locals_)
-        cdef uint32_t *addr = <uint32_t *>malloc(nl * sizeof(uint32_t) + 8)
+        cdef int64_t *addr = <int64_t *>malloc(nl * sizeof(int64_t) + 8)
         cdef uint16_t *port = <uint16_t *>malloc(nl * sizeof(uint16_t) + 8)
         cdef Seg *s
         self.nconn = 0
@@ -301,7 +389,7 @@ cdef class Table:
             if addr == NULL or port == NULL:
                 raise MemoryError
             for k in range(nl):
-                addr[k], port[k] = locals_[k]
+                addr[k], port[k] = self.number_of(locals_[k][0]), locals_[k][1]
             for i in range(self.n):
                 s = &self.seg[i]
                 s.side = FOREIGN
@@ -349,10 +437,17 @@ cdef class Table:
         cdef int32_t newest, c
         cdef int32_t *now = NULL
         cdef Py_ssize_t room = 0, strange = 0, k
+        cdef uint32_t *numbers = <uint32_t *>malloc((self.naddr + 1) * sizeof(uint32_t))
         try:
+            if numbers == NULL:
+                raise MemoryError
+            for i in range(self.naddr):
+                numbers[i] = <uint32_t>other.number(&self.addr[i])
+            self.share_addresses(other)
             for i in range(self.n):
                 s = &self.seg[i]
                 s.side = SENT
+                s.saddr, s.daddr = numbers[s.saddr], numbers[s.daddr]
                 newest = other.find(s.saddr, s.sport, s.daddr, s.dport)
                 if newest < 0:
                     newest = other.open(s, -1, -1)
@@ -379,7 +474,20 @@ cdef class Table:
                 strange += other.conn[c].first < 0
         finally:
             free(now)
+            free(numbers)
         return strange
+
+    cdef int share_addresses(self, Table other) except -1:
+        """From now on addresses are numbered as in `other`."""
+        cdef Py_ssize_t i
+        self.naddr = self.naddr_slots = 0
+        free(self.addr)
+        free(self.addr_slots)
+        self.addr, self.addr_slots = NULL, NULL
+        self.recent[0] = self.recent[1] = 0
+        for i in range(other.naddr):
+            self.number(&other.addr[i])
+        return 0
 
     cdef int64_t *ranges(self, int64_t **order, int sides) except NULL:
         """Indices of the segments by connection, in order: those of connection c are order[r[c]] .. order[r[c+1]-1].
@@ -425,7 +533,7 @@ cdef class Table:
         cdef array.array col
         cdef Rows r
         addresses = {a for a, _ in locals_}
-        wanted = [w for w in self.icmp_rows if be32(&self.buf[co[w] + 16]) in addresses]
+        wanted = [w for w in self.icmp_rows if destination(&self.buf[co[w]]) in addresses]
         icmp = len(wanted)
         for i in range(self.n):
             n += self.delivered(i)
@@ -464,7 +572,7 @@ cdef class Table:
         if not 0 <= c < self.nconn:
             raise IndexError(c)
         p = &self.conn[c]
-        return {"laddr": dotted(p.laddr), "lport": p.lport, "raddr": dotted(p.raddr), "rport": p.rport,
+        return {"laddr": self.text(p.laddr), "lport": p.lport, "raddr": self.text(p.raddr), "rport": p.rport,
                 "earlier": p.earlier, "first": p.first, "syn_out": p.syn_out, "syn_in": p.syn_in,
                 "isn_out": p.isn_out, "isn_in": p.isn_in, "n_out": p.n_out, "n_in": p.n_in,
                 "other_out": p.other_out, "other_in": p.other_in,
@@ -477,12 +585,13 @@ cdef class Table:
         if not 0 <= i < self.n:
             raise IndexError(i)
         s = &self.seg[i]
-        return {"t": s.t, "saddr": dotted(s.saddr), "daddr": dotted(s.daddr), "sport": s.sport, "dport": s.dport,
+        return {"t": s.t, "saddr": self.text(s.saddr), "daddr": self.text(s.daddr), "sport": s.sport, "dport": s.dport,
                 "seq": s.seq, "ack": s.ack, "len": s.len, "held": s.held, "flags": s.flags, "win": s.win, "urg": s.urg,
                 "ecn": s.ecn, "tsval": s.tsval if s.ts else None, "tsecr": s.tsecr if s.ts else None,
                 "mss": s.mss or None, "wscale": None if s.wscale == 255 else s.wscale, "sackok": bool(s.sackok),
                 "sack": [(s.sack[2 * k], s.sack[2 * k + 1]) for k in range(s.nsack)], "opts": s.opts, "ttl": s.ttl,
-                "row": s.row, "conn": s.conn, "off": s.off, "hlen": s.hlen, "side": s.side, "bad": bool(s.bad)}
+                "v6": bool(s.v6), "row": s.row, "conn": s.conn, "off": s.off, "hlen": s.hlen, "side": s.side,
+                "bad": bool(s.bad)}
 
     def addresses(self):
         """{(source, destination): [segments, SYNs, SYN-ACKs, least and greatest TTL, beyond any MTU, partial sums]}.
@@ -524,7 +633,7 @@ cdef class Table:
                 p.v[4] = max(p.v[4], s.ttl)
                 p.v[5] += s.len > 9000
                 p.v[6] += is_partial(s, &self.buf[0])
-            return {(dotted(d[i].key >> 32), dotted(d[i].key & 0xFFFFFFFF)): [d[i].v[k] for k in range(7)]
+            return {(self.text(d[i].key >> 32), self.text(d[i].key & 0xFFFFFFFF)): [d[i].v[k] for k in range(7)]
                     for i in range(n)}
         finally:
             free(d)
@@ -559,8 +668,9 @@ cdef class Table:
                 return self.seg[synack].t - self.seg[syn].t, self.seg[i].t - self.seg[synack].t
         return None
 
-    def turnaround(self, uint32_t a, uint32_t b):
-        """The least times (ns) in which a answered b, and b answered a; None: never. Host-order addresses."""
+    def turnaround(self, first, second):
+        """The least times (ns) in which first answered second, and the reverse; None: never. Addresses as `packed`."""
+        cdef int64_t a = self.number_of(first), b = self.number_of(second)
         cdef Py_ssize_t i
         cdef int64_t least[2]
         cdef int64_t d
@@ -649,14 +759,20 @@ cdef inline uint16_t fold(uint64_t sum) noexcept nogil:
 cdef bint is_partial(const Seg *s, const uint8_t *buf) noexcept nogil:
     """Does the checksum field hold the pseudo-header's sum only?"""
     cdef const uint8_t *ip = buf + s.off
-    cdef uint64_t sum = sum16(ip + 12, 8, 6 + <uint64_t>(s.hlen - s.iphl) + s.len)
-    return be16(ip + s.iphl + 16) == fold(sum)
+    return be16(ip + s.iphl + 16) == fold(pseudo_sum(ip, <uint64_t>(s.hlen - s.iphl) + s.len))
+
+
+cdef inline uint64_t pseudo_sum(const uint8_t *ip, uint64_t n) noexcept nogil:
+    """The pseudo header of n bytes of TCP: RFC 9293 3.1, RFC 8200 8.1."""
+    if ip[0] >> 4 == 6:
+        return sum16(ip + 8, 32, 6 + n)
+    return sum16(ip + 12, 8, 6 + n)
 
 
 cdef void tcp_checksum(uint8_t *ip, Py_ssize_t iphl, Py_ssize_t n, const uint8_t *data,
                        Py_ssize_t datalen) noexcept nogil:
     """Fills in the TCP checksum of a packet of n bytes from the TCP header on; `data` follows its n bytes, if given."""
-    cdef uint64_t sum = sum16(ip + 12, 8, 6 + <uint64_t>(n + datalen))
+    cdef uint64_t sum = pseudo_sum(ip, <uint64_t>(n + datalen))
     cdef uint16_t folded
     ip[iphl + 16] = ip[iphl + 17] = 0
     sum = sum16(ip + iphl, n, sum)
@@ -668,7 +784,10 @@ cdef void tcp_checksum(uint8_t *ip, Py_ssize_t iphl, Py_ssize_t n, const uint8_t
 
 
 cdef void ip_checksum(uint8_t *ip, Py_ssize_t iphl) noexcept nogil:
+    """Fills in IPv4's header checksum; IPv6 has none."""
     cdef uint16_t folded
+    if ip[0] >> 4 == 6:
+        return
     ip[10] = ip[11] = 0
     folded = ~fold(sum16(ip, iphl, 0))
     ip[10] = folded >> 8
@@ -686,6 +805,15 @@ cdef enum:
     BAD_IHL = -7
     FRAGMENT = -8
     CUT_TCP = -9
+    SHORT_IP6 = -10
+    CUT_IP6 = -11
+    EXTENSION = -12
+
+# what read_packet() returns for ICMP of either version, and for protocols that are of no concern
+cdef enum:
+    ICMP = 1
+    ICMPV6 = 58
+    OTHER = 255
 
 PROBLEMS = {
     LYING: "expected an IP packet of the length that its header gives, found {origlen} bytes",
@@ -695,20 +823,39 @@ PROBLEMS = {
     CUT_IP: "expected an IP header of 20 bytes, the capture holds {caplen}",
     BAD_IHL: "expected an IP header of 20 bytes or more that lies within the packet",
     FRAGMENT: "IP fragments are not supported",
+    SHORT_IP6: "expected an IPv6 header of 40 bytes, found {origlen}",
+    CUT_IP6: "expected an IPv6 header of 40 bytes, the capture holds {caplen}",
+    EXTENSION: "IPv6 extension headers are not supported",
     CUT_TCP: "expected the whole TCP header, the capture holds {caplen} bytes of the packet",
 }
 
 
-cdef int read_packet(Seg *s, const uint8_t *p, int64_t caplen, int64_t origlen) noexcept nogil:
-    """Decodes one packet: returns the IP protocol (6: `s` is filled), or what is wrong with it.
+cdef inline uint64_t be64(const uint8_t *p) noexcept nogil:
+    return (<uint64_t>be32(p) << 32) | be32(p + 4)
 
-    With LYING, SHORT_TCP and BAD_DOFF `s` has addresses (and ports): the host gets such packets and drops them.
+
+cdef destination(const uint8_t *p):
+    if p[0] >> 4 == 6:
+        return V6 + ((int(be64(p + 24)) << 64) | be64(p + 32))
+    return be32(p + 16)
+
+
+cdef int read_packet(Seg *s, Ends *ends, const uint8_t *p, int64_t caplen, int64_t origlen) noexcept nogil:
+    """Decodes one packet: returns the IP protocol (6: `s` and `ends` are filled), or what is wrong with it.
+
+    With LYING, SHORT_TCP and BAD_DOFF there are addresses (and ports): the host gets such packets and drops them.
     """
-    cdef int64_t iphl, total, thl
     memset(s, 0, sizeof(Seg))
     s.conn = -1
     s.wscale = 255
     s.side = FOREIGN
+    if caplen and p[0] >> 4 == 6:
+        return read_ipv6(s, ends, p, caplen, origlen)
+    return read_ipv4(s, ends, p, caplen, origlen)
+
+
+cdef int read_ipv4(Seg *s, Ends *ends, const uint8_t *p, int64_t caplen, int64_t origlen) noexcept nogil:
+    cdef int64_t iphl, total
     if caplen < 20:
         return SHORT_IP if origlen < 20 else CUT_IP
     iphl = (p[0] & 15) * 4
@@ -721,10 +868,50 @@ cdef int read_packet(Seg *s, const uint8_t *p, int64_t caplen, int64_t origlen) 
         return p[9]
     if be16(p + 6) & 0x3FFF:
         return FRAGMENT
-    s.saddr = be32(p + 12)
-    s.daddr = be32(p + 16)
+    ends.src.high = ends.dst.high = 0
+    ends.src.low = <uint64_t>0xFFFF00000000 | be32(p + 12)
+    ends.dst.low = <uint64_t>0xFFFF00000000 | be32(p + 16)
     s.ecn = p[1] & 3
     s.ttl = p[8]
+    return read_tcp(s, p, iphl, total, caplen, origlen)
+
+
+cdef int behind_extensions(uint8_t next_, const uint8_t *p, int64_t n) noexcept nogil:
+    """The protocol behind extension headers, the first of which is at p; EXTENSION if that is TCP."""
+    cdef int64_t size
+    while next_ in (0, 43, 44, 60) and n >= 8:
+        size = 8 if next_ == 44 else (p[1] + 1) * 8
+        next_ = p[0]
+        if size > n:
+            break
+        p += size
+        n -= size
+    return EXTENSION if next_ == 6 else OTHER
+
+
+cdef int read_ipv6(Seg *s, Ends *ends, const uint8_t *p, int64_t caplen, int64_t origlen) noexcept nogil:
+    cdef int64_t total
+    if caplen < 40:
+        return SHORT_IP6 if origlen < 40 else CUT_IP6
+    total = 40 + be16(p + 4)
+    if p[6] == ICMPV6:
+        return ICMP
+    if p[6] != 6:
+        return behind_extensions(p[6], p + 40, caplen - 40)
+    if total == 40:
+        total = origlen
+    ends.src.high, ends.src.low = be64(p + 8), be64(p + 16)
+    ends.dst.high, ends.dst.low = be64(p + 24), be64(p + 32)
+    s.ecn = (p[1] >> 4) & 3
+    s.ttl = p[7]
+    s.v6 = 1
+    return read_tcp(s, p, 40, total, caplen, origlen)
+
+
+cdef int read_tcp(Seg *s, const uint8_t *p, int64_t iphl, int64_t total, int64_t caplen,
+                  int64_t origlen) noexcept nogil:
+    """The rest of a packet whose IP header has `iphl` bytes and says that it has `total`."""
+    cdef int64_t thl
     s.iphl = <uint8_t>iphl
     if total > origlen or total < iphl:
         s.bad = 1

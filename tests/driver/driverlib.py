@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import struct
 from array import array
@@ -13,8 +14,11 @@ CLIENT, SERVER = "10.0.0.1", "10.0.0.2"
 FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = 1, 2, 4, 8, 16, 32, 64, 128
 
 
+CLIENT6, SERVER6 = "fd77::1", "fd77::2"
+
+
 def packed(address):
-    return bytes(int(x) for x in address.split("."))
+    return ipaddress.ip_address(address).packed
 
 
 def ones(data):
@@ -49,7 +53,7 @@ def ip_tcp(
     proto=6,
     checksum=True,
 ):
-    """An IPv4 packet. length: what the IP header says, if it is to lie."""
+    """An IPv4 or IPv6 packet. length: what IPv4's header says, if it is to lie."""
     options += b"\0" * (-len(options) % 4)
     thl = 20 + len(options)
     off = ((thl // 4 if doff is None else doff) << 12) | flags
@@ -59,6 +63,8 @@ def ip_tcp(
     if checksum:
         c = ones(packed(src) + packed(dst) + struct.pack("!HH", 6, len(tcp)) + tcp)
         tcp = tcp[:16] + struct.pack("!H", c) + tcp[18:]
+    if ":" in src:
+        return struct.pack("!IHBB", 6 << 28 | ecn << 20, len(tcp), proto, ttl) + packed(src) + packed(dst) + tcp
     total = 20 + len(tcp) if length is None else length
     head = struct.pack("!BBHHHBBH", 0x45, ecn, total, 0, frag, ttl, proto, 0) + packed(src) + packed(dst)
     return head[:10] + struct.pack("!H", ones(head)) + head[12:] + tcp
@@ -76,7 +82,8 @@ def pcap(records, linktype=101, magic=b"\x4d\x3c\xb2\xa1", snaplen=65535):
     return b"".join(out)
 
 
-def conversation(t0=T0, isn_c=0xFFFFFF00, isn_s=5000, cport=40000, sport=80, request=300, step=10 * MS, stamps=True):
+def conversation(t0=T0, isn_c=0xFFFFFF00, isn_s=5000, cport=40000, sport=80, request=300, step=10 * MS, stamps=True,
+                 client=CLIENT, server=SERVER):
     """Handshake, a request, its response, both FINs, as the client's host sees it: [(t, packet)]; RTT `step`."""
     val = 1000
 
@@ -86,7 +93,7 @@ def conversation(t0=T0, isn_c=0xFFFFFF00, isn_s=5000, cport=40000, sport=80, req
         options = syn
         if stamps:
             options += timestamps(val if ours else val + 777, 0 if flags == SYN else 1)
-        ends = (CLIENT, cport, SERVER, sport) if ours else (SERVER, sport, CLIENT, cport)
+        ends = (client, cport, server, sport) if ours else (server, sport, client, cport)
         out.append((t, ip_tcp(*ends, seq, ack, flags, payload=payload, options=options, win=64240 if syn else 502)))
 
     out = []
@@ -108,7 +115,8 @@ def conversation(t0=T0, isn_c=0xFFFFFF00, isn_s=5000, cport=40000, sport=80, req
 
 def sent_by(records, address=CLIENT):
     """The (t, packet) that `address` sent."""
-    return [r[:2] for r in records if len(r[1]) >= 20 and r[1][12:16] == packed(address)]
+    at, end = (8, 24) if ":" in address else (12, 16)
+    return [r[:2] for r in records if len(r[1]) >= 20 and r[1][at:end] == packed(address)]
 
 
 class FakeHost:

@@ -111,7 +111,7 @@ ALONE = {
     "nothing": (pcap([]), "x.pcap: no TCP in this capture (0 packets)"),
     "udp only": (pcap([(T0, ip_tcp(CLIENT, 1, SERVER, 2, 3, proto=17))]), "x.pcap: no TCP in this capture"),
     "arp only": (pcap([(T0, ETH + b"\x08\x06" + bytes(28))], 1), "x.pcap: no TCP in this capture (1 packet)"),
-    "ipv6 only": (pcap([(T0, b"\x60" + bytes(59))] * 2), "x.pcap: IPv6 is not supported yet (2 packets)"),
+    "ipv6 only": (pcap([(T0, b"\x60" + bytes(59))] * 2), "x.pcap: no TCP in this capture"),
     "short frame": (
         pcap([(T0, bytes(9))], 1),
         "x.pcap: packet 1: expected an Ethernet header of 14 bytes, found less (1 such packet skipped)",
@@ -171,7 +171,9 @@ def test_pcapng_that_ends_in_mid_block(kpath_run, fake):
 
 
 SOME = {
-    "ipv6": (b"\x60" + bytes(59), "packet 11: IPv6 is not supported yet (1 packet skipped)"),
+    "extension headers": (b"\x60" + bytes(5) + b"\x00\x40" + bytes(32) + b"\x06" + bytes(27),
+                          "packet 11: IPv6 extension headers are not supported"),
+    "short ipv6": (b"\x60" + bytes(25), "packet 11: expected an IPv6 header of 40 bytes, found 26"),
     "short ip": (b"\x45" + bytes(5), "packet 11: expected an IP header of 20 bytes, found 6"),
     "header length": (b"\x4f" + bytes(29), "packet 11: expected an IP header of 20 bytes or more that lies within the packet"),
     "lying length": (

@@ -44,6 +44,8 @@ def test_metrics(line, metrics, locks, features):
     [
         ("default via 10.0.0.254 dev eth0", "0.0.0.0", 0),
         ("default via inet6 fe80::1 dev eth0 proto ra metric 100", "0.0.0.0", 0),
+        ("default via fe80::1 dev eth0 proto ra metric 1024 pref medium", "::", 0),
+        ("fd77::/64 dev kp0 proto kernel metric 256 pref medium", "fd77::", 64),
         ("10.0.0.7 dev eth0", "10.0.0.7", 32),
         ("unicast 192.168.0.0/16 proto static", "192.168.0.0", 16),
     ],
@@ -54,7 +56,7 @@ def test_destinations(line, dst, prefixlen):
 
 
 @pytest.mark.parametrize(
-    "line", ["fd77::/64 dev kp0 proto kernel metric 256 pref medium", "unreachable 10.1.0.0/16", "broadcast 10.0.0.255 dev e", ""]
+    "line", ["unreachable fd77::/64 dev lo metric 1024 pref medium", "unreachable 10.1.0.0/16", "broadcast 10.0.0.255 dev e", ""]
 )  # fmt: skip
 def test_routes_of_no_use(line):
     assert route(line) == (None, [])
@@ -116,10 +118,11 @@ def test_all_reaches_the_host(kpath_run, talk, fake, tmp_path):
     args = ["--host", host, "--sysctl", "ipv4.tcp_sack=1", "--sysctl", "net/ipv4/tcp_ecn=1"]
     assert kpath_run("replay", talk[0], *args)[0] == 0
     h = fake.last
-    assert (h.hz, h.addrs, h.device) == (1000, [CLIENT], {"mtu": 1400, "rx": "veth", "tso": True})
+    assert (h.hz, h.addrs, h.device) == (1000, [CLIENT, "fd00::1"], {"mtu": 1400, "rx": "veth", "tso": True})
     assert (h.kind, h.routes) == ("fq", [("10.77.0.0", 24, {"initcwnd": 4}, set(), set())])
     assert h.clock == {"mono_to_real_ns": 5, "tick_ns": 1000000}
-    assert h.set == {"net.ipv4.tcp_sack": "1", "net.ipv4.tcp_rmem": "4096 131072 6291456", "net.ipv4.tcp_ecn": "1"}
+    assert h.set == {"net.ipv4.tcp_sack": "1", "net.ipv4.tcp_rmem": "4096 131072 6291456", "net.ipv4.tcp_ecn": "1",
+                     "net.ipv6.conf.all.mtu": "1280"}
     assert h.closed
 
 

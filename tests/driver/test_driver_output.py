@@ -227,9 +227,9 @@ def test_parquet(kpath_run, talk, tmp_path):
         (["-w", "-", "--json"], "kpath: only one of --json, --write - and --state - can go to stdout"),
         (["-w", "/nonexistent/x.pcap"], "kpath: /nonexistent/x.pcap: No such file or directory"),
         (["another.pcap", "-w", "x.pcap"], "kpath: --write and --state take one capture at a time"),
-        (["--local", "host"], "kpath: --local: expected ADDR[:PORT], found 'host'"),
+        (["--local", "host"], "kpath: --local: expected ADDR[:PORT] or [ADDR]:PORT, found 'host'"),
         (["--local", "10.0.0.1:99999"], "kpath: --local: expected a port of 0 to 65535, found 99999"),
-        (["--local", "fd00::1"], "kpath: --local: IPv6 is not supported yet: fd00::1"),
+        (["--local", "[fd00::1"], "kpath: --local: expected ADDR[:PORT] or [ADDR]:PORT, found '[fd00::1'"),
         (
             ["--local", "10.9.9.9"],
             "kpath: a.pcap: no TCP from or to 10.9.9.9 in this capture (addresses in it: 10.0.0.1, 10.0.0.2)",
