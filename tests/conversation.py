@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from packets import (
     FLAGS,
     LOCAL,
+    LOCAL6,
     LOCAL_ISN,
     LOCAL_PORT,
     PEER,
+    PEER6,
     PEER_ISN,
     PEER_PORT,
     decode_options,
@@ -31,6 +33,7 @@ EPOCH = 1_700_000_000_000_000_000
 MS = 1_000_000
 SLOT, LISTENER = 3, 2
 MSS = 1460
+AF_INET6 = 10
 OPEN: list["Conversation"] = []  # conftest.py closes them at the end of each test
 
 
@@ -48,6 +51,8 @@ class Segment:
     ecn: int = 0
     urgent: int = 0
     df: bool = True  # IP: don't fragment
+    hops: int = 64
+    label: int = 0  # IPv6: flow label
 
     def __str__(self) -> str:
         opts = " ".join(f"{k}={v}" for k, v in self.options.items())
@@ -60,6 +65,8 @@ class Conversation:
     """The host under test at one end, the test at the other."""
 
     host: Host
+    local: str = LOCAL
+    peer: str = PEER
     local_port: int = LOCAL_PORT
     peer_port: int = PEER_PORT
     t: float = 0.0
@@ -94,7 +101,8 @@ class Conversation:
         if self.timestamps and "ts" not in options:
             options = {"raw": b"\1\1", "ts": (self.tsval + int(self.t), self.ts_echo), **options}
         packet = tcp_packet(flags, PEER_ISN + 1 + seq, (LOCAL_ISN + 1 + ack) if "." in flags else 0, length, window,
-                            encode_options(options), dport=self.local_port, sport=self.peer_port, **kw)  # type: ignore
+                            encode_options(options), dport=self.local_port, sport=self.peer_port,
+                            **{"src": self.peer, "dst": self.local, **kw})  # type: ignore
         self.raw(packet)
         self.snd = max(self.snd, seq + length + ("F" in flags))
 
@@ -140,7 +148,10 @@ class Conversation:
 
     def decode(self, i: int) -> Segment:
         t, _, length, _, header = self.host.emitted(i)
-        tcp = header[(header[0] & 15) * 4:]
+        v6 = header[0] >> 4 == 6
+        tcp = header[40 if v6 else (header[0] & 15) * 4:]
+        if v6:
+            assert struct.unpack("!H", header[4:6])[0] == len(header) - 40 + length
         seq, ack, offset, bits, window, _, urgent = struct.unpack("!IIBBHHH", tcp[4:20])
         options = decode_options(tcp[20:(offset >> 4) * 4])
         if "ts" in options:
@@ -150,7 +161,9 @@ class Conversation:
             options["blocks"] = [(relative(a, PEER_ISN), relative(b, PEER_ISN)) for a, b in blocks]
         flags = "".join(f for f, bit in FLAGS.items() if bits & bit)
         s = Segment(flags, relative(seq, LOCAL_ISN), relative(ack, PEER_ISN) if bits & 16 else 0, length, window,
-                    options, (t - EPOCH) / MS, header[1] & 3, urgent, bool(header[6] & 0x40))
+                    options, (t - EPOCH) / MS, (header[1] >> 4 if v6 else header[1]) & 3, urgent,
+                    v6 or bool(header[6] & 0x40), header[7] if v6 else header[8],
+                    struct.unpack("!I", header[:4])[0] & 0xFFFFF if v6 else 0)
         self.last_ack = max(self.last_ack, s.seq + s.length + ("F" in flags))
         return s
 
@@ -198,29 +211,35 @@ class Conversation:
 
 
 def new_host(sysctl: dict[str, object] | None = None, route: dict[str, int] | None = None, **kw: object) -> Host:
-    """A host at 10.0.0.1/24 without latencies, at the epoch of the tests."""
+    """A host at 10.0.0.1/24 and fd77::1/64 without latencies, at the epoch of the tests."""
     kw.setdefault("clock", {"mono_to_real_ns": EPOCH - 1000 * 10**9})
-    host = Host(addrs=[LOCAL], **kw)
+    host = Host(addrs=[LOCAL, LOCAL6], **kw)
     host.latency(0, 0, 0)
     host.add_route("10.0.0.0", 24, route or {})
+    host.add_route("fd77::", 64, route or {})
     for name, value in (sysctl or {}).items():
         host.sysctl(name, str(value))
     host.run(EPOCH)
     return host
 
 
-def client(sysctl: dict[str, object] | None = None, **kw: object) -> Conversation:
+def between(host: Host, v6: bool) -> Conversation:
+    """Nothing has been said yet; v6: over IPv6, else over IPv4."""
+    return Conversation(host, LOCAL6 if v6 else LOCAL, PEER6 if v6 else PEER)
+
+
+def client(sysctl: dict[str, object] | None = None, v6: bool = False, **kw: object) -> Conversation:
     """CLOSED, with a socket."""
-    c = Conversation(new_host(sysctl, **kw))  # type: ignore[arg-type]
-    c.host.pin(LOCAL, LOCAL_PORT, PEER, PEER_PORT, LOCAL_ISN, 0, False)
-    c.ok("socket", SLOT)
+    c = between(new_host(sysctl, **kw), v6)  # type: ignore[arg-type]
+    c.host.pin(c.local, LOCAL_PORT, c.peer, PEER_PORT, LOCAL_ISN, 0, False)
+    c.ok("socket", SLOT, 0, AF_INET6 if v6 else 0)
     return c
 
 
 def syn_sent(sysctl: dict[str, object] | None = None, **kw: object) -> Conversation:
     """SYN_SENT: a blocking connect() sleeps, the SYN has left."""
     c = client(sysctl, **kw)
-    assert not c.call("connect", SLOT, PEER_PORT, s=PEER)[2]
+    assert not c.call("connect", SLOT, PEER_PORT, s=c.peer)[2]
     c.expect("S", seq=-1, length=0)
     return c
 
@@ -231,7 +250,7 @@ def established(sysctl: dict[str, object] | None = None, window: int = 65535, op
     c = syn_sent(sysctl, **kw)
     c.wait(rtt)
     options = {"mss": MSS, "sack": True} if options is None else options
-    raw = tcp_packet("S.", PEER_ISN, LOCAL_ISN + 1, 0, window, encode_options(options))
+    raw = tcp_packet("S.", PEER_ISN, LOCAL_ISN + 1, 0, window, encode_options(options), src=c.peer, dst=c.local)
     c.timestamps = "ts" in options
     c.raw(raw)
     c.expect(".", seq=0, ack=0, length=0)
@@ -239,12 +258,12 @@ def established(sysctl: dict[str, object] | None = None, window: int = 65535, op
 
 
 def listening(sysctl: dict[str, object] | None = None, backlog: int = 16, port: int = LOCAL_PORT,
-              **kw: object) -> Conversation:
+              v6: bool = False, **kw: object) -> Conversation:
     """LISTEN on port 40000, with the ISN of the first connection pinned."""
-    c = Conversation(new_host(sysctl, **kw))  # type: ignore[arg-type]
-    c.host.pin(LOCAL, port, PEER, PEER_PORT, LOCAL_ISN, 0, True)
-    c.ok("socket", LISTENER)
-    c.ok("bind", LISTENER, port, s=LOCAL)
+    c = between(new_host(sysctl, **kw), v6)  # type: ignore[arg-type]
+    c.host.pin(c.local, port, c.peer, PEER_PORT, LOCAL_ISN, 0, True)
+    c.ok("socket", LISTENER, 0, AF_INET6 if v6 else 0)
+    c.ok("bind", LISTENER, port, s=c.local)
     c.ok("listen", LISTENER, backlog)
     return c
 
@@ -255,7 +274,7 @@ def syn_received(sysctl: dict[str, object] | None = None, window: int = 65535,
     c = listening(sysctl, **kw)  # type: ignore[arg-type]
     options = {"mss": MSS, "sack": True} if options is None else options
     c.timestamps = "ts" in options
-    c.raw(tcp_packet("S", PEER_ISN, 0, 0, window, encode_options(options)))
+    c.raw(tcp_packet("S", PEER_ISN, 0, 0, window, encode_options(options), src=c.peer, dst=c.local))
     c.expect("S.", seq=-1, ack=0, length=0)
     return c
 

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""IPv4 packets with TCP or ICMP in them, from and to bytes."""
+"""IP packets with TCP or ICMP in them, from and to bytes."""
 
+import ipaddress
 import struct
 
 LOCAL, PEER = "10.0.0.1", "10.0.0.2"
+LOCAL6, PEER6 = "fd77::1", "fd77::2"
 LOCAL_PORT, PEER_PORT = 40000, 5001
 LOCAL_ISN, PEER_ISN = 0xFFFFFFF0, 0xFFFFFF80
 FLAGS = {"F": 1, "S": 2, "R": 4, "P": 8, ".": 16, "U": 32, "E": 64, "W": 128}
@@ -77,18 +79,32 @@ def icmp_frag_needed(mtu: int, seq: int, length: int, *, dport: int = PEER_PORT,
     return ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:] + icmp
 
 
+def icmp6(kind: int, code: int, info: int, seq: int, length: int = 0, *, dport: int = PEER_PORT,
+          sport: int = LOCAL_PORT) -> bytes:
+    """An ICMPv6 error from a router on the way, about the segment at relative `seq` (RFC 4443)."""
+    source, target, router = (ipaddress.ip_address(a).packed for a in (LOCAL6, PEER6, "fd77::fe"))
+    quoted = struct.pack("!IHBB", 6 << 28, 20 + length, 6, 64) + source + target
+    quoted += struct.pack("!HHIIHHHH", sport, dport, (LOCAL_ISN + 1 + seq) & 0xFFFFFFFF, 0, 0x5000, 0, 0, 0)
+    icmp = struct.pack("!BBHI", kind, code, 0, info) + quoted
+    check = checksum(router + source + struct.pack("!II", len(icmp), 58) + icmp)
+    return struct.pack("!IHBB", 6 << 28, len(icmp), 58, 255) + router + source + icmp[:2] + struct.pack(
+        "!H", check) + icmp[4:]
+
+
 def tcp_packet(flags: str, seq: int, ack: int, length: int = 0, window: int = 65535, options: bytes = b"", *,
                src: str = PEER, dst: str = LOCAL, sport: int = PEER_PORT, dport: int = LOCAL_PORT, ecn: int = 0,
                urgent: int = 0, ttl: int = 64, bad_checksum: bool = False) -> bytes:
-    """One IPv4/TCP packet with absolute numbers and valid checksums."""
+    """One TCP packet of either IP version with absolute numbers and valid checksums."""
     bits = sum(FLAGS[f] for f in flags)
     payload = bytes(i & 0xFF for i in range(length))
     header = struct.pack("!HHIIBBHHH", sport, dport, seq & 0xFFFFFFFF, ack & 0xFFFFFFFF, (20 + len(options)) // 4 << 4,
                          bits, window, 0, urgent) + options
-    source, target = (bytes(map(int, a.split("."))) for a in (src, dst))
+    source, target = (ipaddress.ip_address(a).packed for a in (src, dst))
     total = len(header) + length
     check = checksum(source + target + struct.pack("!BBH", 0, 6, total) + header + payload)
     header = header[:16] + struct.pack("!H", check ^ (0x5555 if bad_checksum else 0)) + header[18:]
+    if ":" in src:
+        return struct.pack("!IHBB", 6 << 28 | ecn << 20, total, 6, ttl) + source + target + header + payload
     ip = struct.pack("!BBHHHBBH", 0x45, ecn, 20 + total, 1, 0x4000, ttl, 6, 0) + source + target
     ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
     return ip + header + payload
