@@ -36,6 +36,18 @@ def test_passes(path: Path) -> None:
     assert not result.notes
 
 
+OF_BOTH = [p for p in SCRIPTS if "--ip_version=" not in p.read_text()]
+
+
+@pytest.mark.parametrize("version", ["ipv6", "ipv4-mapped-ipv6"])
+@pytest.mark.parametrize("path", OF_BOTH, ids=name)
+def test_passes_over(path: Path, version: str) -> None:
+    """A link that is 20 bytes longer has room for the same segments."""
+    options = [("ip_version", version), ("mtu", "1520" if version == "ipv6" else "1500")]
+    result = command.run_script(path, options)
+    assert result.status == report.PASS, "\n".join([result.message, *result.details])
+
+
 @pytest.mark.parametrize("path", FAILING, ids=name)
 def test_fails(path: Path) -> None:
     result = command.run_script(path, [])

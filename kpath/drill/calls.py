@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from . import epoll
+from .options import AF_INET, AF_INET6
 from .script import Array, Assign, Bits, Call, Ellipsis_, Expr, Int, ScriptError, Str, Struct, Syscall, Word
 from .symbols import errno_text, number_of
 
@@ -153,13 +154,14 @@ class Calls:
 
     def sys_socket(self, args: list[Expr]) -> Outcome:
         self.count(args, 3)
-        if not isinstance(args[0], Ellipsis_) and self.number(args[0]) != number_of("AF_INET"):
-            raise ScriptError("only AF_INET is modelled")
+        family = self.runner.config.family if isinstance(args[0], Ellipsis_) else self.number(args[0])
+        if family not in (AF_INET, AF_INET6):
+            raise ScriptError("only AF_INET and AF_INET6 are modelled")
         kind, protocol = self.number(args[1]), self.number(args[2])
         if kind & 0xF != 1 or protocol not in (0, 6):
             raise ScriptError("only TCP sockets are modelled")
         d = Descriptor("socket", self.result, self.new_slot(), bool(kind & SOCK_NONBLOCK))
-        outcome = self.host(d, "socket", int(d.nonblock))
+        outcome = self.host(d, "socket", int(d.nonblock), family)
         outcome.fd = True
         expected = self.result
 

@@ -15,17 +15,25 @@ from typing import Any
 
 from ..errors import InputError
 from . import parse, report
-from .options import VALUES, Config
+from .options import AF_INET, AF_INET6, VALUES, Config
 from .runner import Failure, Runner
 from .script import ScriptError
 
-#: what the runner of the kernel's own scripts defines for IPv4, so that they run without further arguments; the cookies
-#: are those of the default addresses and the key that its defaults.sh sets
+#: what the runner of the kernel's own scripts defines, so that they run without further arguments; the cookies are
+#: those of the default addresses and the key that its defaults.sh sets
 SELFTEST_DEFINES = {
-    "TFO_COOKIE": "3021b9d889017eeb",
-    "TFO_COOKIE_ZERO": "b7c12350a90dc8f5",
-    "CMSG_LEVEL_IP": "SOL_IP",
-    "CMSG_TYPE_RECVERR": "IP_RECVERR",
+    AF_INET: {
+        "TFO_COOKIE": "3021b9d889017eeb",
+        "TFO_COOKIE_ZERO": "b7c12350a90dc8f5",
+        "CMSG_LEVEL_IP": "SOL_IP",
+        "CMSG_TYPE_RECVERR": "IP_RECVERR",
+    },
+    AF_INET6: {
+        "TFO_COOKIE": "c1d1e9742a47a9bc",
+        "TFO_COOKIE_ZERO": "82af1a8f9a205c34",
+        "CMSG_LEVEL_IP": "SOL_IPV6",
+        "CMSG_TYPE_RECVERR": "IPV6_RECVERR",
+    },
 }
 EPILOG = "exit status: 0 all passed, 1 a script failed, 2 a script can't be read or asks for what is not modelled"
 
@@ -93,15 +101,17 @@ def run_script(path: Path, options: list[tuple[str, str]], verbose: bool = False
     result = report.Result(str(path), log=[f"{path}:"] if verbose else [])
     runner: Runner | None = None
     try:
-        fixed = Config(defines=dict(SELFTEST_DEFINES))
+        fixed = Config()
         for name, value in options:
             fixed.apply(name, value, "command line")
+        fixed.defines = {**SELFTEST_DEFINES[fixed.family], **fixed.defines}
         script = parse.parse(path.read_text(errors="surrogateescape"), str(path), fixed.defines)
         config = Config()
         for name, own, line in script.options:
             config.apply(name, own, f"{path}:{line}")
         for name, value in options:
             config.apply(name, value, "command line")
+        config.settled()
         runner = Runner(script, config, path.parent, result.log if verbose else None)
         runner.run()
         result.virtual = runner.now / 1e6

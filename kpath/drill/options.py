@@ -15,14 +15,22 @@ IGNORED = {
 }  # fmt: skip
 REFUSED = {"wire_client", "wire_server", "wire_server_ip", "wire_server_at", "wire_server_port", "so_filename",
            "so_flags", "wire_client_dev", "wire_server_dev", "psp_udp_port"}  # fmt: skip
+AF_INET, AF_INET6 = 2, 10
+#: by --ip_version: packetdrill's own --local_ip and --remote_ip
+DEFAULT_IPS = {
+    "ipv4": ("192.168.0.1", "192.0.2.1"),
+    "ipv4-mapped-ipv6": ("192.168.0.1", "192.0.2.1"),
+    "ipv6": ("fd3d:a0b:17d6::1", "fd3d:fa7b:d17d::1"),
+}
 
 
 @dataclass(slots=True)
 class Config:
     """What a run is made with."""
 
-    local_ip: str = "192.168.0.1"
-    remote_ip: str = "192.0.2.1"
+    ip_version: str = "ipv4"
+    local_ip: str = ""  # settled() knows the defaults
+    remote_ip: str = ""
     bind_port: int = 8080
     connect_port: int = 8080
     mss: int = 0
@@ -36,6 +44,21 @@ class Config:
     non_fatal: set[str] = field(default_factory=set)
     verbose: bool = False
     defines: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def family(self) -> int:
+        """The address family of a script's sockets. Mapped: IPv6 sockets, IPv4 packets."""
+        return AF_INET if self.ip_version == "ipv4" else AF_INET6
+
+    def settled(self) -> Config:
+        """Itself, with the addresses that nobody gave. ScriptError if one that was given is of another version."""
+        local, remote = DEFAULT_IPS[self.ip_version]
+        self.local_ip = self.local_ip or local
+        self.remote_ip = self.remote_ip or remote
+        for name in ("local_ip", "remote_ip"):
+            if (":" in getattr(self, name)) != (":" in local):
+                raise ScriptError(f"--{name}={getattr(self, name)}: not an address of {self.ip_version}")
+        return self
 
     def apply(self, name: str, value: str | None, where: str) -> None:
         """One `--name[=value]`."""
@@ -63,13 +86,11 @@ class Config:
         if name in ("bind_port", "connect_port"):
             setattr(self, name, ranged(value, 1, 65535))
         elif name in ("local_ip", "remote_ip"):
-            address = ipaddress.ip_interface(value)
-            if address.version != 4:
-                raise ValueError("IPv6 is not modelled")
-            setattr(self, name, str(address.ip))
+            setattr(self, name, str(ipaddress.ip_interface(value).ip))
         elif name == "ip_version":
-            if value != "ipv4":
-                raise ValueError("only ipv4 is modelled")
+            if value not in DEFAULT_IPS:
+                raise ValueError(f"expected one of {', '.join(DEFAULT_IPS)}")
+            self.ip_version = value
         elif name == "mss":
             self.mss = ranged(value, 1, 65535)
         elif name == "mtu":

@@ -401,7 +401,10 @@ class Builder(Transformer[Token, Any]):
         try:
             wire.icmp_numbers(spec)
         except ValueError as e:
-            raise Semantic(type_.line or 0, str(e)) from None
+            try:
+                wire.icmp_numbers(spec, v6=True)
+            except ValueError:
+                raise Semantic(type_.line or 0, str(e)) from None
         return spec
 
     # --- system calls

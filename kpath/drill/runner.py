@@ -451,7 +451,11 @@ class Runner:
         body = packet.body
         if isinstance(body, IcmpSpec):
             quoted = wire.Tuple4(*c.local, *c.remote)
-            raw = wire.build_icmp(c.remote[0], quoted, body, packet.ip, (body.seq + c.local_offset(False)) & MASK)
+            seq = (body.seq + c.local_offset(False)) & MASK
+            try:
+                raw = wire.build_icmp(c.remote[0], quoted, body, packet.ip, seq)
+            except ValueError as e:  # a name of the other version's ICMP
+                raise ScriptError(str(e)) from None
         else:
             raw = self.live_segment(event, packet, body, c)
         self.say(event, f"< {wire.spec_text(body, packet.ip)}")
@@ -662,8 +666,8 @@ def compare(packet: Packet, s: wire.Segment, config: Config) -> list[str]:
     if info.ttl:
         field_("ttl", info.ttl, s.ttl)
     if isinstance(body, IcmpSpec) or s.protocol != wire.IPPROTO_TCP:
-        kind = wire.icmp_numbers(body) if isinstance(body, IcmpSpec) else None
-        actual = s.icmp if s.protocol == wire.IPPROTO_ICMP else None
+        kind = wire.icmp_numbers(body, s.protocol == wire.IPPROTO_ICMPV6) if isinstance(body, IcmpSpec) else None
+        actual = s.icmp if s.protocol in (wire.IPPROTO_ICMP, wire.IPPROTO_ICMPV6) else None
         field_("icmp type and code", kind, actual)
         return out
     expected_flags, flags = wire.tcp_flags(body), s.flags

@@ -276,7 +276,7 @@ class Shell:
         """ip route add|change|replace|del PREFIX [via ...] METRICS."""
         address, _, length = prefix.partition("/")
         if address == "default":
-            address, length = "0.0.0.0", "0"
+            address, length = ("::", "0") if any(":" in word for word in words) else ("0.0.0.0", "0")
         metrics: dict[str, int | str] = {}
         locks: set[str] = set()
         features: set[str] = set()
@@ -304,8 +304,9 @@ class Shell:
             i += 1
         if verb in ("del", "delete"):
             metrics = {}
+        bits = 128 if ":" in address else 32
         try:
-            self.system.host.add_route(address, int(length or 32), metrics, locks, features)
+            self.system.host.add_route(address, int(length or bits), metrics, locks, features)
         except ValueError as e:
             raise Refused(f"`ip route {verb} {prefix} {' '.join(words)}`: {e}") from None
         return 0, ""

@@ -18,7 +18,7 @@ FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = 1, 2, 4, 8, 16, 32, 64, 128
 AE = 256
 FLAG_BITS = {"F": FIN, "S": SYN, "R": RST, "P": PSH, ".": ACK, "U": URG, "E": ECE, "W": CWR, "A": AE}
 
-IPPROTO_ICMP, IPPROTO_TCP = 1, 6
+IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_ICMPV6 = 1, 6, 58
 ICMP_TYPES = {
     "echo_reply": 0,
     "unreachable": 3,
@@ -34,19 +34,37 @@ ICMP_TYPES = {
     "address_mask_request": 17,
     "address_mask_reply": 18,
 }
-UNREACHABLE_CODES = [
+UNREACHABLE_NAMES = [
     "net_unreachable", "host_unreachable", "protocol_unreachable", "port_unreachable", "frag_needed",
     "source_route_failed", "net_unknown", "host_unknown", "source_host_isolated", "net_prohibited",
     "host_prohibited", "net_unreachable_for_tos", "host_unreachable_for_tos", "packet_filtered",
     "precedence_violation", "precedence_cutoff",
 ]  # fmt: skip
+UNREACHABLE_CODES = {name: code for code, name in enumerate(UNREACHABLE_NAMES)}
 FRAG_NEEDED = (3, 4)
+ICMPV6_TYPES = {
+    "unreachable": 1,
+    "packet_too_big": 2,
+    "time_exceeded": 3,
+    "parameter_problem": 4,
+    "echo_request": 128,
+    "echo_reply": 129,
+}
+ICMPV6_UNREACHABLE_CODES = {
+    "net_unreachable": 0,
+    "no_route": 0,
+    "admin_prohibited": 1,
+    "not_neighbour": 2,
+    "address_unreachable": 3,
+    "port_unreachable": 4,
+}
+PACKET_TOO_BIG = (2, 0)
 QUOTED_TCP_BYTES = 8
 
 
 @dataclass(slots=True)
 class Tuple4:
-    """Addresses and ports, dotted and in host order."""
+    """Addresses as text, ports in host order."""
 
     saddr: str
     sport: int
@@ -113,10 +131,18 @@ def checksum(data: bytes, start: int = 0) -> int:
     return socket.htons(~total & 0xFFFF)
 
 
-def ip_header(src: str, dst: str, length: int, protocol: int, info: IpInfo) -> bytes:
-    """An IPv4 header without options."""
+def packed(address: str) -> bytes:
+    """An address of either version as on the wire."""
+    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+
+
+def ip_header(src: str, dst: str, size: int, protocol: int, info: IpInfo) -> bytes:
+    """An IP header of the addresses' version, without options, for `size` bytes."""
     tos = info.value if info.check else 0
-    ends = socket.inet_aton(src) + socket.inet_aton(dst)
+    ends = packed(src) + packed(dst)
+    if ":" in src:
+        return struct.pack("!IHBB", 6 << 28 | tos << 20, size, protocol, info.ttl or 255) + ends
+    length = 20 + size
     head = struct.pack("!BBHHHBBH", 0x45, tos, length, 0, 0, info.ttl or 255, protocol, 0) + ends
     return head[:10] + struct.pack("!H", checksum(head)) + head[12:]
 
@@ -139,9 +165,9 @@ def build_tcp(tuple4: Tuple4, spec: TcpSpec, info: IpInfo, options: list[Option]
     )
     tcp = head + raw
     size = len(tcp) + spec.length
-    pseudo = socket.inet_aton(tuple4.saddr) + socket.inet_aton(tuple4.daddr) + struct.pack("!HH", IPPROTO_TCP, size)
+    pseudo = packed(tuple4.saddr) + packed(tuple4.daddr) + struct.pack("!IHH", size, 0, IPPROTO_TCP)
     tcp = tcp[:16] + struct.pack("!H", checksum(pseudo + tcp)) + tcp[18:]
-    return ip_header(tuple4.saddr, tuple4.daddr, 20 + size, IPPROTO_TCP, info) + tcp + bytes(spec.length)
+    return ip_header(tuple4.saddr, tuple4.daddr, size, IPPROTO_TCP, info) + tcp + bytes(spec.length)
 
 
 def tcp_flags(spec: TcpSpec) -> int:
@@ -153,54 +179,62 @@ def tcp_flags(spec: TcpSpec) -> int:
     return bits | (AE if ace & 4 else 0) | (CWR if ace & 2 else 0) | (ECE if ace & 1 else 0)
 
 
-def icmp_numbers(spec: IcmpSpec) -> tuple[int, int]:
+def icmp_numbers(spec: IcmpSpec, v6: bool = False) -> tuple[int, int]:
     """Type and code; ValueError if the names mean nothing."""
+    types = ICMPV6_TYPES if v6 else ICMP_TYPES
+    codes = ICMPV6_UNREACHABLE_CODES if v6 else UNREACHABLE_CODES
     if spec.type.startswith("type_") and spec.type[5:].isdigit():
         kind = int(spec.type[5:])
-    elif spec.type in ICMP_TYPES:
-        kind = ICMP_TYPES[spec.type]
+    elif spec.type in types:
+        kind = types[spec.type]
     else:
         raise ValueError(f"bad ICMP type {spec.type}")
     code = 0
     if spec.code is not None:
         if spec.code.startswith("code_") and spec.code[5:].isdigit():
             code = int(spec.code[5:])
-        elif kind == ICMP_TYPES["unreachable"] and spec.code in UNREACHABLE_CODES:
-            code = UNREACHABLE_CODES.index(spec.code)
+        elif kind == types["unreachable"] and spec.code in codes:
+            code = codes[spec.code]
         else:
             raise ValueError(f"bad ICMP code {spec.code}")
     if kind > 255 or code > 255:
         raise ValueError(f"bad ICMP type or code {spec.type} {spec.code}")
-    if spec.mtu is not None and (kind, code) != FRAG_NEEDED:
-        raise ValueError("an MTU goes with unreachable frag_needed only")
+    if spec.mtu is not None and (kind, code) != (PACKET_TOO_BIG if v6 else FRAG_NEEDED):
+        raise ValueError(f"an MTU goes with {'packet_too_big' if v6 else 'unreachable frag_needed'} only")
     return kind, code
 
 
 def build_icmp(src: str, quoted: Tuple4, spec: IcmpSpec, info: IpInfo, seq: int) -> bytes:
     """An ICMP message about the segment `seq` that went from quoted.saddr to quoted.daddr."""
-    inner = ip_header(quoted.saddr, quoted.daddr, 40 + spec.length, IPPROTO_TCP, IpInfo())
+    v6 = ":" in quoted.saddr
+    inner = ip_header(quoted.saddr, quoted.daddr, 20 + spec.length, IPPROTO_TCP, IpInfo())
     inner += struct.pack("!HHI", quoted.sport, quoted.dport, seq)
-    kind, code = icmp_numbers(spec)
-    body = struct.pack("!BBHHH", kind, code, 0, 0, spec.mtu or 0) + inner
-    body = body[:2] + struct.pack("!H", checksum(body)) + body[4:]
-    return ip_header(src, quoted.saddr, 20 + len(body), IPPROTO_ICMP, info) + body
+    kind, code = icmp_numbers(spec, v6)
+    body = struct.pack("!BBHI", kind, code, 0, spec.mtu or 0) + inner
+    protocol = IPPROTO_ICMPV6 if v6 else IPPROTO_ICMP
+    pseudo = packed(src) + packed(quoted.saddr) + struct.pack("!II", len(body), protocol) if v6 else b""
+    body = body[:2] + struct.pack("!H", checksum(pseudo + body)) + body[4:]
+    return ip_header(src, quoted.saddr, len(body), protocol, info) + body
 
 
 def decode(time_ns: int, header: bytes, payload: int) -> Segment:
     """A packet from the host: its headers, and how many bytes of payload follow."""
-    ihl = (header[0] & 15) * 4
-    src, dst = socket.inet_ntoa(header[12:16]), socket.inet_ntoa(header[16:20])
-    protocol = header[9]
+    if header[0] >> 4 == 6:
+        ihl, protocol, tos, ttl = 40, header[6], (header[0] & 15) << 4 | header[1] >> 4, header[7]
+        src, dst = (socket.inet_ntop(socket.AF_INET6, header[i : i + 16]) for i in (8, 24))
+    else:
+        ihl, protocol, tos, ttl = (header[0] & 15) * 4, header[9], header[1], header[8]
+        src, dst = (socket.inet_ntop(socket.AF_INET, header[i : i + 4]) for i in (12, 16))
     if protocol != IPPROTO_TCP:
         kind = (header[ihl], header[ihl + 1]) if len(header) > ihl + 1 else (0, 0)
-        return Segment(time_ns, Tuple4(src, 0, dst, 0), header[1], header[8], protocol, icmp=kind)
+        return Segment(time_ns, Tuple4(src, 0, dst, 0), tos, ttl, protocol, icmp=kind)
     sport, dport, seq, ack, bits, win, _, urg = struct.unpack_from("!HHIIHHHH", header, ihl)
     options = decode_options(bytes(header[ihl + 20 : ihl + (bits >> 12) * 4]))
     return Segment(
         time_ns,
         Tuple4(src, sport, dst, dport),
-        header[1],
-        header[8],
+        tos,
+        ttl,
         protocol,
         bits & 0xFFF,
         seq,
