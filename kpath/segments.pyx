@@ -6,6 +6,7 @@ field is compared as read from the headers. Nothing here is a Python object per 
 table for itself.
 """
 
+import ipaddress
 import socket
 from cpython cimport array
 import array
@@ -102,7 +103,7 @@ def dotted(a):
     """A host-order address, as `packed` gives it, as text."""
     if a < V6:
         return f"{a >> 24}.{a >> 16 & 255}.{a >> 8 & 255}.{a & 255}"
-    return socket.inet_ntop(socket.AF_INET6, (a - V6).to_bytes(16, "big"))
+    return str(ipaddress.IPv6Address(a - V6))
 
 
 def packed(text):

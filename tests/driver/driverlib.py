@@ -172,7 +172,7 @@ class FakeHost:
     def emitted_buffers(self):
         hdr, t, off, hlen, plen = bytearray(), array("q"), array("q"), array("i"), array("i")
         for when, packet in self.emits:
-            size = (packet[0] & 15) * 4
+            size = 40 if packet[0] >> 4 == 6 else (packet[0] & 15) * 4
             size += (packet[size + 12] >> 4) * 4
             t.append(when)
             off.append(len(hdr))
