@@ -2,13 +2,15 @@
 """Joins the kernel's modules into one: the traced variant, whose functions note when they begin and end.
 
 `kpath_c.traced` holds the same text as all the extensions of `kpath_c` together (cimports between them are left out,
-as everything is in one module), then `tracer.pxi` and a table from each function's address to its name. It is compiled
-with -finstrument-functions, so the ported functions themselves pay nothing and say nothing. setup.py calls this.
+as everything is in one module; what two files call alike has the file's name behind it there), then `tracer.pxi` and a
+table from each function's address to its name. It is compiled with -finstrument-functions, so the ported functions
+themselves pay nothing and say nothing. setup.py calls this.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 LEFT_OUT = {"benchmarks", "testing"}  # not of the kernel
@@ -16,6 +18,27 @@ IMPORT = re.compile(r"(?:from\s+(\S+)\s+)?c?import\s")
 FUNCTION = re.compile(r"cdef (?:inline )?(?![^(]*=)[\w .*]*?\b(\w+)\((?!\))[^\"]*?\)(?: noexcept)?(?: nogil)?:$"
                       r"|cdef (?:inline )?[\w .*]*?\b(\w+)\(\)(?: noexcept)?(?: nogil)?:$", re.S)
 BLOCK = re.compile(r"(cdef (inline |struct |enum|extern |union |packed |class )|ctypedef )")
+
+
+MEMBER = re.compile(r"^    (\w+)", re.M)
+
+
+def function_name(text: str) -> str | None:
+    """The function that a statement defines."""
+    head = re.split(r":\s*(?:#.*)?\n", text, maxsplit=1)[0] + ":"
+    m = FUNCTION.match(head)
+    return (m.group(1) or m.group(2)) if m else None
+
+
+def own_names(path: Path) -> set[str]:
+    """The functions and constants that a file defines."""
+    out = set()
+    for text in statements(path.read_text()):
+        if text.startswith("cdef enum"):
+            out |= set(MEMBER.findall(text))
+        elif name := function_name(text):
+            out.add(name)
+    return out
 
 
 def statements(text: str) -> list[str]:
@@ -47,34 +70,44 @@ class Unity:
         self.modules = {self.module(p) for p in (*self.sources, *self.inlines)}
         self.imports: list[str] = []
         self.body: list[str] = []
-        self.functions: list[tuple[str, str]] = []  # name, file
+        self.functions: list[tuple[str, str, str]] = []  # name in the joined text, name, file
+        self.own = {p: own_names(p) for p in self.sources}
+        self.shared = {name for name, n in Counter(n for names in self.own.values() for n in names).items() if n > 1}
         self.declared = {s.split("#")[0].strip() for p in self.sources for s in statements(p.read_text())
                          if s.startswith("cdef ") and "(" not in s}
 
     def module(self, path: Path) -> str:
         return ".".join(path.relative_to(self.root).with_suffix("").parts)
 
+    def private(self, path: Path) -> dict[str, str]:
+        """New names for what this file and another one both call so, and nobody else sees: `static` in the kernel."""
+        header = path.with_suffix(".pxd")
+        public = header.read_text() if header.exists() else ""
+        names = self.own.get(path, set()) & self.shared
+        return {n: f"{n}__{path.stem}" for n in names if not re.search(rf"\b{n}\b", public)}
+
     def add(self, path: Path, declarations: bool = False) -> None:
         """A file's text without the cimports of its siblings; of a .pxd only what is no mere declaration."""
         self.body.append(f"# ==== {path.relative_to(self.root)}")
+        renamed = self.private(path)
+        word = re.compile(rf"(?<![.\w])({'|'.join(map(re.escape, renamed)) or '(?!)'})\b")
         for text in statements(path.read_text()):
             if m := IMPORT.match(text):
                 if m.group(1) not in self.modules:
                     self.imports.append(text.rstrip())
             elif not declarations or self.belongs(text):
-                self.body.append(text)
-                self.note_function(text, path)
+                self.body.append(word.sub(lambda m: renamed[m[1]], text))
+                self.note_function(text, path, renamed)
 
     def belongs(self, text: str) -> bool:
         if BLOCK.match(text):
             return True
         return text.startswith("cdef ") and "(" not in text and text.split("#")[0].strip() not in self.declared
 
-    def note_function(self, text: str, path: Path) -> None:
+    def note_function(self, text: str, path: Path, renamed: dict[str, str] | None = None) -> None:
         """Remembers the function that this statement defines, if it does."""
-        head = re.split(r":\s*(?:#.*)?\n", text, maxsplit=1)[0] + ":"
-        if m := FUNCTION.match(head):
-            self.functions.append((m.group(1) or m.group(2), path.name))
+        if name := function_name(text):
+            self.functions.append(((renamed or {}).get(name, name), name, path.name))
 
     def headers(self) -> None:
         """The inline functions of the headers are called by their names, so they are imported and listed."""
@@ -90,8 +123,8 @@ class Unity:
         """Fills tracer.pxi's table."""
         lines = [f"cdef traced_function[{len(self.functions)}] traced_functions", "",
                  "cdef void fill_traced_functions() noexcept nogil:"]
-        for i, (name, file) in enumerate(self.functions):
-            lines += [f"    traced_functions[{i}].address = <void *>{name}",
+        for i, (symbol, name, file) in enumerate(self.functions):
+            lines += [f"    traced_functions[{i}].address = <void *>{symbol}",
                       f"    traced_functions[{i}].name = b\"{name}\"",
                       f"    traced_functions[{i}].file = b\"{file}\""]
         return "\n".join([*lines, "", "fill_traced_functions()", ""])
