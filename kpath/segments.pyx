@@ -202,7 +202,9 @@ cdef class Table:
         """The number of an address, given to it now if it has none."""
         cdef int64_t i
         cdef uint64_t at
-        for i in (self.recent[0], self.recent[1]):      # mostly one of the last two
+        cdef int k
+        for k in range(2):      # mostly one of the last two
+            i = self.recent[k]
             if i < self.naddr and self.addr[i].low == a.low and self.addr[i].high == a.high:
                 return i
         i = self.find_address(a)
