@@ -20,10 +20,11 @@ LOCAL_BYTES, PEER_BYTES = bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2))
 PORT, FIRST_PORT = 5001, 32768  # the peer's and the local one of the first connection
 PORTS = 28000  # connections to one port of the peer
 US, MS, S = 10**3, 10**6, 10**9
-EPOCH, UPTIME = 1_700_000_000 * S, 1000 * S
+# Not begun at the turn of a ms, where a segment's stamp and that of its capture may show different ones.
+EPOCH, UPTIME = 1_700_000_000 * S, 1000 * S + 300 * US
 ISN, PEER_ISN = 0x10000000, 0x20000000
 MSS, PAYLOAD = 1460, 1448
-GAP = 24 * US  # one full segment at 500 Mbit/s
+TRAIN, GAP, PAUSE = 8, 12 * US, 108 * US  # full segments come in trains, 500 Mbit/s on the whole
 RTT = 2 * MS
 RAW_IP = 101
 FIN, SYN, PSH, ACK = 1, 2, 8, 16
@@ -109,12 +110,12 @@ def emitted(host: Host, since: int = 0) -> Iterator[Packet]:
 
 
 def download(n: int) -> list[Packet]:
-    """One flow of n packets: full segments arrive in order, an application reads them at once."""
+    """One flow of n packets: full segments arrive in order, an application reads them behind each train."""
     arrivals = [from_peer(EPOCH + RTT, FIRST_PORT, SYN | ACK, -1, 0)]
     start = EPOCH + 2 * RTT
     headers = bytearray(from_peer(start, FIRST_PORT, ACK, 0, 0, PAYLOAD)[1])
-    for i in range(n * 2 // 3):
-        t = start + i * GAP
+    for i in range(n):
+        t = start + i * GAP + i // TRAIN * PAUSE
         struct.pack_into("!I", headers, 24, PEER_ISN + 1 + i * PAYLOAD & 0xFFFFFFFF)
         struct.pack_into("!II", headers, 44, milliseconds(t), milliseconds(t - RTT))
         arrivals.append((t, bytes(headers), DATA_HEADER + PAYLOAD))

@@ -146,10 +146,14 @@ def replay(kind: str) -> Iterator[Run]:
     host_file.write_text(json.dumps(HOST_FILE))
 
     def work() -> int:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.StringIO()) as out:
             status = cli.main(["replay", str(path), "--host", str(host_file), "-q", "--json"])
         if status not in (0, 1):
             raise AssertionError(f"exit status {status}")
+        # A replay that goes astray is another amount of work.
+        told = json.loads(out.getvalue())
+        if told["segments_matched"] < 0.99 * max(told["segments_captured"], told["segments_emitted"]):
+            raise AssertionError(f"{told['segments_matched']} of {told['segments_captured']} segments agree")
         return PACKETS
     yield Run(work)
 
