@@ -7,7 +7,9 @@ dpkt knows the file formats' headers; the records themselves are walked in recor
 from __future__ import annotations
 
 import io
-from array import array
+import mmap
+import os
+import stat
 from dataclasses import dataclass, field
 
 import dpkt
@@ -17,6 +19,7 @@ from dpkt import pcapng as dpkt_pcapng
 from .errors import InputError, at
 from .records import LINKS, Walk
 
+Bytes = bytearray | mmap.mmap
 #: names of link types that people meet but that carry no IP in a way known here
 OTHER_LINKS = {
     6: "IEEE802_5",
@@ -54,21 +57,22 @@ HEADERS = {
 class Capture:
     """One capture in memory: the file's bytes, and parallel columns with one entry an IP packet, in file order.
 
-    Columns are `array.array('q')`: `t` ns since the epoch, `off` offset of the IP header in `buf`, `caplen` and
+    Columns are memoryviews of int64: `t` ns since the epoch, `off` offset of the IP header in `buf`, `caplen` and
     `origlen` bytes of the IP packet held and on the wire, `number` the packet's number from 1, `link` the length of
-    the link header in front of `off`. `span` is the earliest and the latest time. `buf` is mutable: see checksums.pyx.
+    the link header in front of `off`. `span` is the earliest and the latest time. `buf` is mutable (checksums are filled
+    in), but the file keeps its contents.
     """
 
     path: str
-    buf: bytearray
+    buf: Bytes
     linktype: int
     snaplen: int
-    t: array[int]
-    off: array[int]
-    caplen: array[int]
-    origlen: array[int]
-    number: array[int]
-    link: array[int]
+    t: memoryview[int]
+    off: memoryview[int]
+    caplen: memoryview[int]
+    origlen: memoryview[int]
+    number: memoryview[int]
+    link: memoryview[int]
     packets: int
     ipv6: int
     cut: bool
@@ -86,20 +90,20 @@ def read(path: str) -> Capture:
     return read_pcap(path, buf)
 
 
-def load(path: str) -> bytearray:
-    """The whole file."""
+def load(path: str) -> Bytes:
+    """The whole file: mapped, so that it is read as it is needed, or read where it cannot be (a pipe)."""
     try:
         with open(path, "rb") as f:
-            data = bytearray(f.seek(0, io.SEEK_END))
-            f.seek(0)
-            got = f.readinto(data)
-    except OSError as e:
-        raise at(path, e.strerror or str(e)) from None
-    del data[got:]
-    return data
+            if not stat.S_ISREG(os.fstat(f.fileno()).st_mode):
+                return bytearray(f.read())
+            if os.fstat(f.fileno()).st_size == 0:
+                return bytearray()
+            return mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_COPY)
+    except (OSError, ValueError) as e:
+        raise at(path, getattr(e, "strerror", None) or str(e)) from None
 
 
-def read_pcap(path: str, buf: bytearray) -> Capture:
+def read_pcap(path: str, buf: Bytes) -> Capture:
     """A classic pcap file."""
     head = bytes(buf[:24])
     magic = head[:4]
@@ -123,7 +127,7 @@ def read_pcap(path: str, buf: bytearray) -> Capture:
 class Blocks:
     """Reads a pcapng file's section and interface blocks for `Walk.pcapng`, through dpkt."""
 
-    def __init__(self, path: str, buf: bytearray) -> None:
+    def __init__(self, path: str, buf: Bytes) -> None:
         self.path = path
         self.buf = buf
         self.linktype = -1
@@ -160,7 +164,7 @@ class Blocks:
         return idb.linktype, per_second, shift
 
 
-def read_pcapng(path: str, buf: bytearray) -> Capture:
+def read_pcapng(path: str, buf: Bytes) -> Capture:
     """A pcapng file. Its interfaces may differ in link type and resolution; `linktype` is the first one's."""
     blocks = Blocks(path, buf)
     walk = Walk(buf)
@@ -177,7 +181,7 @@ def known(path: str, linktype: int) -> None:
         raise at(path, f"link type {linktype} ({name or 'no name known'}) is not supported")
 
 
-def finish(path: str, buf: bytearray, linktype: int, snaplen: int, walk: Walk) -> Capture:
+def finish(path: str, buf: Bytes, linktype: int, snaplen: int, walk: Walk) -> Capture:
     """The Capture of a walked file, with what was odd about it as warnings. InputError: no IP in it."""
     warnings = []
     if walk.cut:
@@ -189,11 +193,11 @@ def finish(path: str, buf: bytearray, linktype: int, snaplen: int, walk: Walk) -
             f" ({count(walk.short, 'such packet')} skipped)"
         )
     t, off, caplen, origlen, number, link = walk.columns()
-    if not t and walk.cut:
+    if not len(t) and walk.cut:
         raise at(path, f"packet {walk.cut}: {walk.cut_why}")
-    if not t and walk.short:
+    if not len(t) and walk.short:
         raise InputError(warnings[-1])
-    if not t:
+    if not len(t):
         raise at(path, f"no TCP in this capture ({count(walk.packets, 'packet')})")
     return Capture(
         path,

@@ -10,6 +10,7 @@ import struct
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from .errors import at
@@ -58,6 +59,8 @@ def write_segments(result: Result, path: str) -> int:
     """Writes the emitted segments; returns how many lack their payload, which the capture does not hold."""
     ng = path.endswith(".pcapng")
     frames = Frames(result.pairing, link_headers(result), ng)
+    if Path(path).is_file() and Path(path).samefile(result.capture.path):
+        Path(path).unlink()  # the capture is mapped: what is written must be another file
     with opened(path) as f:
         f.write(pcapng_header(result.capture.linktype) if ng else pcap_header(result.capture.linktype))
         for begin in range(0, len(result.emitted), AT_ONCE):

@@ -6,11 +6,9 @@ own loop turns pcapng times into floats (which hold no ns), hides the length on 
 Times are ns since the epoch. Nothing is copied: a packet is an offset into the file.
 """
 
-from cpython cimport array
-import array
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport free, realloc
-from libc.string cimport memcpy
+
+from .bigmem cimport Column
 
 cdef enum:
     NONE_ = 0
@@ -35,17 +33,6 @@ cdef enum:
 LINKS = {LINK_NULL: "NULL", LINK_EN10MB: "EN10MB", LINK_RAW_12: "RAW", LINK_RAW_14: "RAW", LINK_RAW: "RAW",
          LINK_LOOP: "LOOP", LINK_SLL: "LINUX_SLL", LINK_IPV4: "IPV4", LINK_IPV6: "IPV6",
          LINK_SLL2: "LINUX_SLL2"}
-
-cdef struct Columns:
-    int64_t *t
-    int64_t *off
-    int64_t *caplen
-    int64_t *origlen
-    int64_t *number
-    int64_t *link
-    Py_ssize_t n
-    Py_ssize_t room
-
 
 cdef inline uint16_t be16(const uint8_t *p) noexcept nogil:
     return (<uint16_t>p[0] << 8) | p[1]
@@ -109,35 +96,8 @@ cdef int network(int linktype, const uint8_t *p, Py_ssize_t n, Py_ssize_t *skip)
     return version(p, n)
 
 
-cdef int widen(int64_t **col, Py_ssize_t room) except -1:
-    cdef int64_t *new = <int64_t *>realloc(col[0], room * sizeof(int64_t))
-    if new == NULL:
-        raise MemoryError
-    col[0] = new
-    return 0
-
-
-cdef int grow(Columns *c) except -1:
-    cdef Py_ssize_t room = c.room * 2 if c.room else 4096
-    widen(&c.t, room)
-    widen(&c.off, room)
-    widen(&c.caplen, room)
-    widen(&c.origlen, room)
-    widen(&c.number, room)
-    widen(&c.link, room)
-    c.room = room
-    return 0
-
-
-cdef array.array column(const int64_t *p, Py_ssize_t n):
-    cdef array.array out = array.clone(array.array("q"), n, False)
-    if n:
-        memcpy(out.data.as_voidptr, p, n * sizeof(int64_t))
-    return out
-
-
 cdef class Walk:
-    """The packets of one file: parallel `array.array('q')` columns, one entry an IP packet, in the file's order.
+    """The packets of one file: parallel columns of int64, one entry an IP packet, in the file's order.
 
     t         ns since the epoch
     off       offset of the IP header in the file
@@ -147,7 +107,7 @@ cdef class Walk:
     link      length of the link header in front of it
     """
 
-    cdef Columns c
+    cdef Column t, off, caplen, origlen, number, link
     cdef const uint8_t[::1] buf
     cdef readonly int64_t packets          # all records, of whatever kind
     cdef readonly int64_t ipv6, other, short
@@ -159,16 +119,14 @@ cdef class Walk:
     def __cinit__(self, const uint8_t[::1] buf not None):
         self.buf = buf
 
-    def __dealloc__(self):
-        free(self.c.t)
-        free(self.c.off)
-        free(self.c.caplen)
-        free(self.c.origlen)
-        free(self.c.number)
-        free(self.c.link)
+    cdef int room(self, Py_ssize_t n) except -1:
+        """Makes room for n packets."""
+        self.t, self.off, self.caplen = Column(n), Column(n), Column(n)
+        self.origlen, self.number, self.link = Column(n), Column(n), Column(n)
+        return 0
 
-    cdef int add(self, int linktype, int64_t t, Py_ssize_t at, uint32_t caplen, uint32_t origlen) except -1:
-        cdef Py_ssize_t skip = 0, i = self.c.n
+    cdef void add(self, int linktype, int64_t t, Py_ssize_t at, uint32_t caplen, uint32_t origlen) noexcept:
+        cdef Py_ssize_t skip = 0, i = self.t.n
         cdef int kind
         self.packets += 1
         kind = network(linktype, &self.buf[0] + at, caplen, &skip)
@@ -179,26 +137,46 @@ cdef class Walk:
                     self.first_short = self.packets
             else:
                 self.other += 1
-            return 0
+            return
         self.ipv6 += kind == IPV6
-        if i == self.c.room:
-            grow(&self.c)
-        self.c.t[i] = t
-        self.c.off[i] = at + skip
-        self.c.caplen[i] = caplen - skip
-        self.c.origlen[i] = (origlen if origlen > caplen else caplen) - skip
-        self.c.number[i] = self.packets
-        self.c.link[i] = skip
-        self.c.n += 1
+        self.t.p[i] = t
+        self.off.p[i] = at + skip
+        self.caplen.p[i] = caplen - skip
+        self.origlen.p[i] = (origlen if origlen > caplen else caplen) - skip
+        self.number.p[i] = self.packets
+        self.link.p[i] = skip
+        self.t.n = i + 1
         if i == 0 or t < self.earliest:
             self.earliest = t
         if i == 0 or t > self.latest:
             self.latest = t
-        return 0
 
     cdef void stop(self, str why):
         self.cut = self.packets + 1
         self.cut_why = why
+
+    cdef Py_ssize_t count_pcap(self, bint little) noexcept:
+        """How many records there are at most."""
+        cdef Py_ssize_t at = 24, end = self.buf.shape[0], n = 0
+        while end - at >= 16:
+            at += 16 + <Py_ssize_t>get32(&self.buf[at] + 8, little)
+            n += 1
+        return n
+
+    cdef Py_ssize_t count_pcapng(self) noexcept:
+        """How many packets there are at most: the blocks."""
+        cdef Py_ssize_t at = 0, end = self.buf.shape[0], n = 0
+        cdef uint32_t size
+        cdef bint little = True
+        while end - at >= 12:
+            if get32(&self.buf[at], True) == 0x0A0D0D0A:
+                little = self.buf[at + 8] == 0x4D
+            size = get32(&self.buf[at] + 4, little)
+            if size < 12:
+                break
+            at += size
+            n += 1
+        return n
 
     def pcap(self, bint little, bint nano, int linktype):
         """Reads all records of a classic pcap file; `little`: byte order of its headers."""
@@ -206,6 +184,7 @@ cdef class Walk:
         cdef const uint8_t *p
         cdef uint32_t caplen
         cdef int64_t unit = 1 if nano else 1000
+        self.room(self.count_pcap(little))
         while at < end:
             if end - at < 16:
                 self.stop(f"expected a record header of 16 bytes, found {end - at}")
@@ -232,6 +211,7 @@ cdef class Walk:
         cdef uint64_t ticks
         cdef bint little = True
         cdef list faces = []
+        self.room(self.count_pcapng())
         while at < end:
             if end - at < 12:
                 self.stop(f"expected a block of 12 bytes or more, found {end - at}")
@@ -273,9 +253,12 @@ cdef class Walk:
             at += size
 
     def columns(self):
-        """(t, off, caplen, origlen, number, link), each an array.array('q')."""
-        return tuple([column(self.c.t, self.c.n), column(self.c.off, self.c.n), column(self.c.caplen, self.c.n),
-                      column(self.c.origlen, self.c.n), column(self.c.number, self.c.n), column(self.c.link, self.c.n)])
+        """(t, off, caplen, origlen, number, link), each a memoryview of int64."""
+        if self.t is None:
+            self.room(0)
+        for column in (self.off, self.caplen, self.origlen, self.number, self.link):
+            (<Column>column).n = self.t.n
+        return tuple([memoryview(c) for c in (self.t, self.off, self.caplen, self.origlen, self.number, self.link)])
 
 
 cdef int64_t to_ns(uint64_t ticks, uint64_t per_second) noexcept:

@@ -17,9 +17,6 @@ cdef enum:
     SENT = 1
     FOREIGN = 2
 
-cdef enum:
-    MAX_SACKS = 4
-
 cdef struct Address:        # 128 bits in host order; IPv4's are mapped (::ffff:a.b.c.d)
     uint64_t high
     uint64_t low
@@ -40,7 +37,6 @@ cdef struct Seg:            # one TCP segment; ports and numbers in host order, 
     uint32_t tsecr
     uint32_t row            # into the columns that it was decoded from
     int32_t conn            # -1 none
-    uint32_t sack[2 * MAX_SACKS]
     uint16_t win
     uint16_t urg
     uint16_t flags          # as in the header, AE is 0x100
@@ -56,6 +52,7 @@ cdef struct Seg:            # one TCP segment; ports and numbers in host order, 
     uint8_t side            # ARRIVED, SENT, FOREIGN
     uint8_t v6
     uint8_t bad             # delivered, but no segment that TCP would look at
+    uint8_t partial         # the checksum field holds the pseudo-header's sum only
 
 cdef struct Conn:           # one connection: a 4-tuple between one ISN of the local side and the next
     uint32_t laddr
@@ -79,8 +76,14 @@ cdef struct Conn:           # one connection: a 4-tuple between one ISN of the l
     uint8_t rst
     uint8_t skip            # was open when the capture began
 
+cdef struct Direction:      # what one address sent to another, see Table.addresses
+    uint32_t src
+    uint32_t dst
+    int64_t v[7]
+
 cdef class Table:
     cdef Seg *seg
+    cdef Py_ssize_t room
     cdef readonly Py_ssize_t n
     cdef const uint8_t[::1] buf
     cdef Conn *conn
@@ -93,6 +96,11 @@ cdef class Table:
     cdef uint32_t *addr_slots   # open-addressed hash: address number + 1
     cdef Py_ssize_t naddr_slots
     cdef int64_t recent[2]  # numbers of addresses just met
+    cdef Direction *direction
+    cdef Py_ssize_t ndirection
+    cdef Py_ssize_t direction_room
+    cdef Py_ssize_t current[2]  # directions just met
+    cdef dict direction_of
     cdef list icmp_rows
     cdef readonly dict problems
     cdef int64_t find_address(self, const Address *a) noexcept nogil
@@ -101,7 +109,11 @@ cdef class Table:
     cdef int grow_addresses(self) except -1
     cdef int share_addresses(self, Table other) except -1
     cdef object text(self, uint32_t number)
-    cdef int push(self, Seg *s) except -1
+    cdef int make_room(self, Py_ssize_t rows) except -1
+    cdef int take(self, Py_ssize_t row, const uint8_t *p, int64_t t, int64_t off, int64_t caplen,
+                  int64_t origlen) except -1
+    cdef int count_direction(self, const Seg *s) except -1
+    cdef Py_ssize_t new_direction(self, const Seg *s) except -1
     cdef int32_t find(self, uint32_t laddr, uint16_t lport, uint32_t raddr, uint16_t rport) noexcept nogil
     cdef int32_t open(self, Seg *s, int64_t at, int32_t earlier) except -2
     cdef int32_t connection_of(self, Seg *s, int64_t at) except -2

@@ -8,11 +8,11 @@ table for itself.
 
 import ipaddress
 import socket
-from cpython cimport array
-import array
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memset
+
+from .bigmem cimport Column, big_alloc, big_free
 
 FLAG_NAMES = ((0x02, "S"), (0x01, "F"), (0x04, "R"), (0x08, "P"), (0x20, "U"), (0x40, "E"), (0x80, "W"), (0x100, "A"),
               (0x10, "."))
@@ -59,12 +59,7 @@ cdef bint decode_options(Seg *s, const uint8_t *p, Py_ssize_t n) noexcept nogil:
         elif kind == 4:
             s.sackok = 1
         elif kind == 5:
-            while s.nsack < MAX_SACKS and i + 8 <= at + size:
-                s.sack[2 * s.nsack] = be32(p + i)
-                s.sack[2 * s.nsack + 1] = be32(p + i + 4)
-                s.nsack += 1
-                i += 8
-            i = at + 2
+            s.nsack += min((size - 2) >> 3, 4 - s.nsack)
         while i < at + size:
             h = mix(h, <uint64_t>p[i] | 0x100)
             i += 1
@@ -83,11 +78,6 @@ cdef struct Phase:
 cdef struct Ends:           # the addresses of a packet
     Address src
     Address dst
-
-
-cdef struct Direction:      # what one address sent to another, see Table.addresses
-    uint64_t key
-    int64_t v[7]
 
 
 cdef inline uint64_t tuple_hash(uint32_t laddr, uint16_t lport, uint32_t raddr, uint16_t rport) noexcept nogil:
@@ -124,10 +114,12 @@ cdef class Table:
 
     def __cinit__(self):
         self.problems = {}
+        self.direction_of = {}
         self.icmp_rows = []
 
     def __dealloc__(self):
-        free(self.seg)
+        big_free(self.seg, self.room * sizeof(Seg))
+        free(self.direction)
         free(self.conn)
         free(self.slots)
         free(self.addr)
@@ -138,51 +130,97 @@ cdef class Table:
 
     # -- decoding
 
-    def decode(self, const uint8_t[::1] buf not None, int64_t[::1] t, int64_t[::1] off, int64_t[::1] caplen,
-               int64_t[::1] origlen):
+    def decode(self, const uint8_t[::1] buf not None, const int64_t[::1] t, const int64_t[::1] off,
+               const int64_t[::1] caplen, const int64_t[::1] origlen):
         """Reads packet i at buf[off[i]:off[i]+caplen[i]]; origlen[i] bytes were on the wire, at t[i] ns."""
         cdef Py_ssize_t i, rows = t.shape[0]
-        cdef Seg s
-        cdef Ends ends
-        cdef int what
         self.buf = buf
-        self.seg = <Seg *>malloc((rows + 1) * sizeof(Seg))
-        if self.seg == NULL:
-            raise MemoryError
+        self.make_room(rows)
         for i in range(rows):
             if off[i] < 0 or caplen[i] < 0 or off[i] + caplen[i] > buf.shape[0]:
                 raise ValueError(f"packet row {i} lies outside its buffer")
-            what = read_packet(&s, &ends, &buf[0] + off[i], caplen[i], origlen[i])
-            if what < 0:
-                self.problem(what, i, caplen[i], origlen[i])
-                if what <= SKIPPED:
-                    continue
-            elif what != 6:
-                if what == ICMP:
-                    self.icmp_rows.append(i)
-                continue
-            s.saddr = <uint32_t>self.number(&ends.src)
-            s.daddr = <uint32_t>self.number(&ends.dst)
-            s.t = t[i]
-            s.off = off[i]
-            s.row = <uint32_t>i
-            self.push(&s)
+            self.take(i, &buf[0] + off[i], t[i], off[i], caplen[i], origlen[i])
         return self
 
-    def decode_emitted(self, hdr, const int64_t[::1] t, const int64_t[::1] off, const int[::1] hlen,
-                       const int[::1] plen):
-        """Reads what `Host.emitted_buffers` gives. Copied: those buffers do not last."""
+    def decode_emitted(self, const uint8_t[::1] hdr not None, const int64_t[::1] t, const int64_t[::1] off,
+                       const int[::1] hlen, const int[::1] plen):
+        """Reads what `Host.emitted_buffers` gives. The headers are copied: those buffers do not last."""
         cdef Py_ssize_t i, n = t.shape[0]
-        cdef array.array ct, co, cc, cl
-        ct, co, cc, cl = [array.clone(array.array("q"), n, False) for _ in range(4)]
-        for i in range(n):
-            ct.data.as_longlongs[i] = t[i]
-            co.data.as_longlongs[i] = off[i]
-            cc.data.as_longlongs[i] = hlen[i]
-            cl.data.as_longlongs[i] = <int64_t>hlen[i] + plen[i]
         if n == 0:
             return self
-        return self.decode(bytearray(hdr), ct, co, cc, cl)
+        self.buf = bytearray(hdr)
+        self.make_room(n)
+        for i in range(n):
+            self.take(i, &self.buf[0] + off[i], t[i], off[i], hlen[i], <int64_t>hlen[i] + plen[i])
+        return self
+
+    cdef int make_room(self, Py_ssize_t rows) except -1:
+        self.seg = <Seg *>big_alloc(rows * sizeof(Seg))
+        self.room = rows
+        return 0
+
+    cdef int take(self, Py_ssize_t row, const uint8_t *p, int64_t t, int64_t off, int64_t caplen,
+                  int64_t origlen) except -1:
+        """Reads one packet; a segment is added to the table."""
+        cdef Seg *s = &self.seg[self.n]
+        cdef Ends ends
+        cdef int what = read_packet(s, &ends, p, caplen, origlen)
+        if what < 0:
+            self.problem(what, row, caplen, origlen)
+            if what <= SKIPPED:
+                return 0
+        elif what != 6:
+            if what == ICMP:
+                self.icmp_rows.append(row)
+            return 0
+        s.saddr = <uint32_t>self.number(&ends.src)
+        s.daddr = <uint32_t>self.number(&ends.dst)
+        s.t = t
+        s.off = off
+        s.row = <uint32_t>row
+        self.n += 1
+        if not s.bad:
+            s.partial = is_partial(s, p)
+            self.count_direction(s)
+        return 0
+
+    cdef int count_direction(self, const Seg *s) except -1:
+        cdef Direction *d = NULL
+        cdef int k
+        for k in range(2):              # mostly one of the last two
+            d = &self.direction[self.current[k]]
+            if self.ndirection and d.src == s.saddr and d.dst == s.daddr:
+                break
+        else:
+            self.current[1] = self.current[0]
+            self.current[0] = self.new_direction(s)
+            d = &self.direction[self.current[0]]
+        d.v[0] += 1
+        if s.flags & SYN:
+            d.v[2 if s.flags & ACK else 1] += 1
+        d.v[3] = min(d.v[3], s.ttl)
+        d.v[4] = max(d.v[4], s.ttl)
+        d.v[5] += s.len > 9000
+        d.v[6] += s.partial
+        return 0
+
+    cdef Py_ssize_t new_direction(self, const Seg *s) except -1:
+        """The number of a direction, given to it now if it has none."""
+        cdef Direction *p
+        cdef Py_ssize_t i = self.direction_of.setdefault((<uint64_t>s.saddr << 32) | s.daddr, self.ndirection)
+        if i < self.ndirection:
+            return i
+        if i == self.direction_room:
+            p = <Direction *>realloc(self.direction, (2 * i + 16) * sizeof(Direction))
+            if p == NULL:
+                raise MemoryError
+            self.direction = p
+            self.direction_room = 2 * i + 16
+        p = &self.direction[i]
+        memset(p, 0, sizeof(Direction))
+        p.src, p.dst, p.v[3] = s.saddr, s.daddr, 255
+        self.ndirection += 1
+        return i
 
     # -- addresses
 
@@ -253,11 +291,6 @@ cdef class Table:
         cdef Address *a = &self.addr[number]
         whole = (int(a.high) << 64) | a.low
         return dotted(whole - MAPPED if whole >> 32 == 0xFFFF else V6 + whole)
-
-    cdef int push(self, Seg *s) except -1:
-        self.seg[self.n] = s[0]
-        self.n += 1
-        return 0
 
     def problem(self, int what, Py_ssize_t row, caplen, origlen):
         found = self.problems.get(what)
@@ -525,45 +558,39 @@ cdef class Table:
     # -- what Python asks for
 
     def arrivals(self, t, off, caplen, origlen, locals_):
-        """Columns of the packets to be delivered: (t, off, caplen, origlen, row), time order, array.array('q').
+        """Columns of the packets to be delivered: (t, off, caplen, origlen, row), time order, memoryviews of int64.
 
         TCP segments to the local side but those of connections that were open before the capture, and ICMP messages to
         it. Times never go back: where a capture's do, by no more than its writer's queues, its order is right.
         """
         cdef int64_t[::1] ct = t, co = off, cc = caplen, cl = origlen
-        cdef Py_ssize_t i, n = 0, k = 0, icmp = len(self.icmp_rows), at
+        cdef Py_ssize_t i, n = 0, k = 0, icmp, at = 0
         cdef int64_t last = 0
-        cdef array.array col
+        cdef Column column
         cdef Rows r
         addresses = {a for a, _ in locals_}
         wanted = [w for w in self.icmp_rows if destination(&self.buf[co[w]]) in addresses]
         icmp = len(wanted)
-        for i in range(self.n):
-            n += self.delivered(i)
-        out = []
-        for at in range(5):
-            col = array.clone(array.array("q"), n + icmp, False)
-            r.dst[at] = <int64_t *>col.data.as_longlongs
-            out.append(col)
-        if self.n + icmp == 0:
-            return tuple(out)
-        r.src[0], r.src[1], r.src[2], r.src[3] = &ct[0], &co[0], &cc[0], &cl[0]
-        at = 0
+        for i in range(self.nconn):
+            n += 0 if self.conn[i].skip else self.conn[i].n_in
+        out = [Column(n + icmp) for _ in range(5)]
+        for i in range(5):
+            column = out[i]
+            column.n = n + icmp
+            r.dst[i] = column.p
+        if n + icmp:
+            r.src[0], r.src[1], r.src[2], r.src[3] = &ct[0], &co[0], &cc[0], &cl[0]
         for i in range(self.n):
             if not self.delivered(i):
                 continue
             while k < icmp and <int64_t>wanted[k] < self.seg[i].row:
-                at = deliver(&r, at, wanted[k])
+                at = deliver(&r, at, wanted[k], &last)
                 k += 1
-            at = deliver(&r, at, self.seg[i].row)
+            at = deliver(&r, at, self.seg[i].row, &last)
         while k < icmp:
-            at = deliver(&r, at, wanted[k])
+            at = deliver(&r, at, wanted[k], &last)
             k += 1
-        for i in range(at):
-            if r.dst[0][i] < last:
-                r.dst[0][i] = last
-            last = r.dst[0][i]
-        return tuple(out)
+        return tuple([memoryview(c) for c in out])
 
     cdef inline bint delivered(self, Py_ssize_t i) noexcept:
         cdef Seg *s = &self.seg[i]
@@ -592,7 +619,7 @@ cdef class Table:
                 "seq": s.seq, "ack": s.ack, "len": s.len, "held": s.held, "flags": s.flags, "win": s.win, "urg": s.urg,
                 "ecn": s.ecn, "tsval": s.tsval if s.ts else None, "tsecr": s.tsecr if s.ts else None,
                 "mss": s.mss or None, "wscale": None if s.wscale == 255 else s.wscale, "sackok": bool(s.sackok),
-                "sack": [(s.sack[2 * k], s.sack[2 * k + 1]) for k in range(s.nsack)], "opts": s.opts, "ttl": s.ttl,
+                "sack": sacks(&self.buf[0] + s.off, s), "opts": s.opts, "ttl": s.ttl,
                 "v6": bool(s.v6), "row": s.row, "conn": s.conn, "off": s.off, "hlen": s.hlen, "side": s.side,
                 "bad": bool(s.bad)}
 
@@ -601,45 +628,10 @@ cdef class Table:
 
         Addresses as text. Made for the search of the local side: one entry a direction.
         """
-        cdef dict index = {}
-        cdef Direction *d = NULL
-        cdef Direction *p
-        cdef Py_ssize_t i, n = 0, room = 0, at = 0, before = 0
-        cdef uint64_t key
-        cdef Seg *s
-        try:
-            for i in range(self.n):
-                s = &self.seg[i]
-                if s.bad:
-                    continue
-                key = (<uint64_t>s.saddr << 32) | s.daddr
-                if n == 0 or d[at].key != key:          # mostly one of the last two
-                    at, before = before, at
-                    if n == 0 or d[at].key != key:
-                        at = index.setdefault(key, n)
-                if at == n:
-                    if n == room:
-                        room = room * 2 + 16
-                        p = <Direction *>realloc(d, room * sizeof(Direction))
-                        if p == NULL:
-                            raise MemoryError
-                        d = p
-                    memset(&d[n], 0, sizeof(Direction))
-                    d[n].key = key
-                    d[n].v[3] = 255
-                    n += 1
-                p = &d[at]
-                p.v[0] += 1
-                if s.flags & SYN:
-                    p.v[2 if s.flags & ACK else 1] += 1
-                p.v[3] = min(p.v[3], s.ttl)
-                p.v[4] = max(p.v[4], s.ttl)
-                p.v[5] += s.len > 9000
-                p.v[6] += is_partial(s, &self.buf[0])
-            return {(self.text(d[i].key >> 32), self.text(d[i].key & 0xFFFFFFFF)): [d[i].v[k] for k in range(7)]
-                    for i in range(n)}
-        finally:
-            free(d)
+        cdef Direction *d = self.direction
+        cdef Py_ssize_t i
+        return {(self.text(d[i].src), self.text(d[i].dst)): [d[i].v[k] for k in range(7)]
+                for i in range(self.ndirection)}
 
     def complete_checksums(self, uint8_t[::1] buf not None):
         """Fills in the TCP checksums that a sender left to its device (veth, virtio). Returns how many.
@@ -651,7 +643,7 @@ cdef class Table:
         cdef Seg *s
         for i in range(self.n):
             s = &self.seg[i]
-            if s.bad or s.side != ARRIVED or s.held < s.len or not is_partial(s, &buf[0]):
+            if not s.partial or s.side != ARRIVED or s.held < s.len:
                 continue
             tcp_checksum(&buf[0] + s.off, s.iphl, s.hlen - s.iphl + <Py_ssize_t>s.len, NULL, 0)
             done += 1
@@ -729,10 +721,12 @@ cdef struct Rows:           # columns in, columns out
     int64_t *dst[5]
 
 
-cdef inline Py_ssize_t deliver(Rows *r, Py_ssize_t at, int64_t row) noexcept nogil:
+cdef inline Py_ssize_t deliver(Rows *r, Py_ssize_t at, int64_t row, int64_t *last) noexcept nogil:
     cdef int k
-    for k in range(4):
+    for k in range(1, 4):
         r.dst[k][at] = r.src[k][row]
+    last[0] = max(last[0], r.src[0][row])
+    r.dst[0][at] = last[0]
     r.dst[4][at] = row
     return at + 1
 
@@ -759,9 +753,8 @@ cdef inline uint16_t fold(uint64_t sum) noexcept nogil:
     return <uint16_t>sum
 
 
-cdef bint is_partial(const Seg *s, const uint8_t *buf) noexcept nogil:
+cdef inline bint is_partial(const Seg *s, const uint8_t *ip) noexcept nogil:
     """Does the checksum field hold the pseudo-header's sum only?"""
-    cdef const uint8_t *ip = buf + s.off
     return be16(ip + s.iphl + 16) == fold(pseudo_sum(ip, <uint64_t>(s.hlen - s.iphl) + s.len))
 
 
@@ -835,6 +828,25 @@ PROBLEMS = {
 
 cdef inline uint64_t be64(const uint8_t *p) noexcept nogil:
     return (<uint64_t>be32(p) << 32) | be32(p + 4)
+
+
+cdef list sacks(const uint8_t *ip, const Seg *s):
+    """The SACK blocks of a segment, at most 4: [(left, right)]."""
+    cdef const uint8_t *p = ip + s.iphl + 20
+    cdef const uint8_t *end = ip + s.hlen
+    cdef list out = []
+    cdef int at
+    while p < end and p[0]:
+        if p[0] == 1:
+            p += 1
+            continue
+        if p + 1 >= end or p[1] < 2 or p + p[1] > end:
+            break
+        if p[0] == 5:
+            for at in range(2, p[1] - 7, 8):
+                out.append((be32(p + at), be32(p + at + 4)))
+        p += p[1]
+    return out[:4]
 
 
 cdef destination(const uint8_t *p):

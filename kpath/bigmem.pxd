@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Memory for a whole capture: in large pages where the system has them, as the faults for small ones cost more than
+reading the packets does."""
+from libc.stddef cimport size_t
+from libc.stdint cimport int64_t
+
+cdef void *big_alloc(size_t n) except NULL     # zeroed
+cdef void big_free(void *p, size_t n) noexcept nogil
+
+cdef class Column:
+    cdef int64_t *p
+    cdef readonly Py_ssize_t n
+    cdef Py_ssize_t room
+    cdef Py_ssize_t shape[1]
+    cdef Py_ssize_t strides[1]

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Memory for a whole capture (see bigmem.pxd)."""
+
+from libc.stdint cimport int64_t
+from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, PROT_READ, PROT_WRITE, madvise, mmap, munmap
+
+cdef extern from *:
+    """
+    #ifndef MADV_HUGEPAGE
+    #define MADV_HUGEPAGE 14
+    #endif
+    """
+    int MADV_HUGEPAGE
+
+
+cdef void *big_alloc(size_t n) except NULL:
+    cdef void *p = mmap(NULL, n + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    if p == MAP_FAILED:
+        raise MemoryError
+    madvise(p, n + 1, MADV_HUGEPAGE)       # no loss where it is refused
+    return p
+
+
+cdef void big_free(void *p, size_t n) noexcept nogil:
+    if p != NULL:
+        munmap(p, n + 1)
+
+
+cdef class Column:
+    """A row of `room` int64 zeros, of which `n` are in use; a buffer of those."""
+
+    def __cinit__(self, Py_ssize_t room):
+        self.p = <int64_t *>big_alloc(<size_t>room * sizeof(int64_t))
+        self.room = room
+
+    def __dealloc__(self):
+        big_free(self.p, <size_t>self.room * sizeof(int64_t))
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        self.shape[0], self.strides[0] = self.n, sizeof(int64_t)
+        view.buf = self.p
+        view.obj = self
+        view.len = self.n * sizeof(int64_t)
+        view.itemsize = sizeof(int64_t)
+        view.readonly = 0
+        view.ndim = 1
+        view.format = "q"
+        view.shape = self.shape
+        view.strides = self.strides
+        view.suboffsets = NULL
+        view.internal = NULL
+
+    def __releasebuffer__(self, Py_buffer *view):
+        pass
