@@ -58,7 +58,9 @@ cdef struct task:
     s64 queue_head              # calls whose time has come while it was busy
     s64 queue_tail
     s64 run_at                  # ns (capture's clock) at which it will run, NEVER while asleep
+    u64 run_order               # of two that run at the same time, who was queued first runs first
     int runq_pos                # index in engine.runq, -1
+    int waiting_pos             # index in engine.waiting, -1
     u8 reader                   # not a thread: the automatic reader of a socket
     u8 timed_out
     u8 woken                    # its wake-up has been seen and it is in the run queue for that
@@ -168,9 +170,13 @@ cdef struct engine:
     int max_tasks
     int *threads                # hash from thread to index in tasks + 1, 0 empty
     u32 threads_mask
-    task **runq
+    task **runq                 # a heap: who runs first is at its top
     int n_runq
     int max_runq
+    u64 run_order
+    task **waiting              # those of the run queue whose time depends on the processor: all but planned readers
+    int n_waiting
+    int max_waiting
     socket **slots
     int n_slots
     u8 auto_read_all

@@ -373,37 +373,64 @@ cdef bint on_pinned_seq(void *ctx, const in6_addr *laddr, const in6_addr *raddr,
 
 # ------------------------------------------------------------------------------------------- tasks
 
+cdef inline bint runs_before(const task *a, const task *b) noexcept nogil:
+    return a.run_at < b.run_at or (a.run_at == b.run_at and a.run_order < b.run_order)
+
+
+cdef void runq_place(engine *e, int i, task *t) noexcept nogil:
+    """Moves `t` from place i of the heap to where its time belongs."""
+    cdef int child
+    while i and runs_before(t, e.runq[(i - 1) >> 1]):
+        e.runq[i] = e.runq[(i - 1) >> 1]
+        e.runq[i].runq_pos = i
+        i = (i - 1) >> 1
+    while 2 * i + 1 < e.n_runq:
+        child = 2 * i + 1
+        if child + 1 < e.n_runq and runs_before(e.runq[child + 1], e.runq[child]):
+            child += 1
+        if not runs_before(e.runq[child], t):
+            break
+        e.runq[i] = e.runq[child]
+        e.runq[i].runq_pos = i
+        i = child
+    e.runq[i] = t
+    t.runq_pos = i
+
+
 cdef void runq_set(engine *e, task *t, s64 at) noexcept nogil:
+    """Lets the task run at `at`; queues it if it is not."""
     t.run_at = at
     if t.runq_pos >= 0:
+        runq_place(e, t.runq_pos, t)
         return
-    if grow_int(<void **>&e.runq, &e.max_runq, e.n_runq + 1, sizeof(void *)):
+    if (grow_int(<void **>&e.runq, &e.max_runq, e.n_runq + 1, sizeof(void *)) or
+            grow_int(<void **>&e.waiting, &e.max_waiting, e.n_waiting + 1, sizeof(void *))):
         e.oom = 1
         return
-    e.runq[e.n_runq] = t
-    t.runq_pos = e.n_runq
+    t.run_order = e.run_order
+    e.run_order += 1
     e.n_runq += 1
+    runq_place(e, e.n_runq - 1, t)
+    if t.reader != PLANNED:
+        t.waiting_pos = e.n_waiting
+        e.waiting[e.n_waiting] = t
+        e.n_waiting += 1
 
 
 cdef void runq_del(engine *e, task *t) noexcept nogil:
-    cdef task *last
-    if t.runq_pos < 0:
+    cdef int i = t.runq_pos
+    if i < 0:
         return
-    last = e.runq[e.n_runq - 1]
-    e.runq[t.runq_pos] = last
-    last.runq_pos = t.runq_pos
+    e.n_runq -= 1
+    if i < e.n_runq:
+        runq_place(e, i, e.runq[e.n_runq])
     t.runq_pos = -1
     t.run_at = NEVER
-    e.n_runq -= 1
-
-
-cdef task *runq_first(engine *e) noexcept nogil:
-    cdef task *best = NULL
-    cdef int i
-    for i in range(e.n_runq):
-        if best == NULL or e.runq[i].run_at < best.run_at:
-            best = e.runq[i]
-    return best
+    if t.waiting_pos >= 0:
+        e.n_waiting -= 1
+        e.waiting[t.waiting_pos] = e.waiting[e.n_waiting]
+        e.waiting[t.waiting_pos].waiting_pos = t.waiting_pos
+        t.waiting_pos = -1
 
 
 cdef void wait_add(task *t, socket *s) noexcept nogil:
@@ -550,6 +577,7 @@ cdef task *task_new(engine *e, int thread) noexcept nogil:
     t.queue_tail = -1
     t.run_at = NEVER
     t.runq_pos = -1
+    t.waiting_pos = -1
     t.msg.task_frag = &t.frag
     timer_setup(e.n, &t.timeout, on_timeout, TIMER_KIND_OTHER)
     e.tasks[e.n_tasks] = t
@@ -1153,8 +1181,8 @@ cdef bint run_due(engine *e) noexcept nogil:
     cdef int i
     cdef task *t
     cdef socket *s
-    for i in range(e.n_runq):
-        t = e.runq[i]
+    for i in range(e.n_waiting):
+        t = e.waiting[i]
         if not t.due:
             continue
         s = socket_of(e, e.calls[t.call if t.call >= 0 else t.queue_head].slot)
@@ -1168,13 +1196,13 @@ cdef void after_arrival(engine *e, s64 t, s64 emitted) noexcept nogil:
     """A packet, and what it set free, keep the processor from the application: woken calls wait behind it."""
     cdef int i
     cdef s64 at
+    cdef task *w
     e.busy_until = max_s64(t, e.busy_until) + e.rx_cost + emitted * e.tx_cost
-    for i in range(e.n_runq):
-        if e.runq[i].reader == PLANNED:
-            continue
-        at = resume_time(e, e.runq[i], t)
-        if e.runq[i].woken or e.runq[i].due or at > e.runq[i].run_at:
-            e.runq[i].run_at = at
+    for i in range(e.n_waiting):
+        w = e.waiting[i]
+        at = resume_time(e, w, t)
+        if w.woken or w.due or at > w.run_at:
+            runq_set(e, w, at)
 
 
 cdef bint postpone(engine *e, task *w) noexcept nogil:
@@ -1189,7 +1217,7 @@ cdef bint postpone(engine *e, task *w) noexcept nogil:
     s = socket_of(e, c.slot)
     if s == NULL or s.sk == NULL or <s64>w.msg.count > s.sk.sk_sndbuf - s.sk.sk_wmem_queued:
         return 0
-    w.run_at = c.t1 - SEND_NS
+    runq_set(e, w, c.t1 - SEND_NS)
     return 1
 
 
@@ -1224,7 +1252,7 @@ cdef void engine_run_to(engine *e, s64 until, s64 n_em, s64 call) noexcept nogil
             return
         ta = e.arr_t[e.arr_i] if e.arr_i < e.n_arr else NEVER
         tc = e.calls[e.call_i].t0 if e.call_i < e.n_calls else NEVER
-        w = runq_first(e) if e.n_runq else NULL
+        w = e.runq[0] if e.n_runq else NULL
         tw = w.run_at if w != NULL else NEVER
         t = min_s64(ta, min_s64(tc, tw))
         due = next_interrupt_ns(e.n, e.tick_latency, e.hrtimer_latency)
@@ -1408,6 +1436,7 @@ cdef void engine_free(engine *e) noexcept nogil:
     free(e.tasks)
     free(e.threads)
     free(e.runq)
+    free(e.waiting)
     free(e.slots)
     free(e.auto_read)
     for i in range(e.n_slots):
