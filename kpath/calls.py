@@ -6,7 +6,6 @@ from __future__ import annotations
 import errno as errnos
 import ipaddress
 import json
-from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -183,10 +182,21 @@ class Calls:
     bound: list[tuple[str, int]] = field(default_factory=list)
     connected: list[tuple[str, int]] = field(default_factory=list)
     inferred: bool = False
-    plans: dict[int, array[int]] = field(default_factory=dict)  # by slot, for Host.plan_reads: when its reader reads
+    rows: memoryview[int] | None = None  # of inferred calls instead of `items`: for Host.add_calls
+    ops: dict[str, int] = field(default_factory=dict)  # the numbers of the calls in `rows`
+    plans: tuple[memoryview[int], memoryview[int]] | None = None  # when readers read: for Host.plan_reads
     not_read: list[int] = field(default_factory=list)  # slots that read by calls although the rest reads as it arrives
     warnings: list[str] = field(default_factory=list)
     slots: int = 0
+
+    def listed(self) -> list[Call]:
+        """All calls, as objects; made now where there are only rows."""
+        if self.rows is not None and not self.items:
+            names = {number: name for name, number in self.ops.items()}
+            for i in range(0, len(self.rows), 8):
+                t0, thread, slot, op, a0, a1, a2, _ = self.rows[i : i + 8]
+                self.items.append(Call(t0, -1, thread, slot, names[op], (a0, a1, a2, 0)))
+        return self.items
 
     def open(self, name: str, fd: int | None) -> int:
         """The slot of a socket that is opened. Threads use one name for sockets of their own: the fd decides."""

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the SYN and SYN-ACK of the local side tell of its host: used where there is no host file, and for the pins."""
+"""What the SYN and SYN-ACK of the local side tell of its host: used where there is no host file."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from typing import Any
 
+from .handshakes import first_syn
 from .hostfile import HostSpec
 from .segments import Table
 
@@ -16,27 +16,18 @@ DEFAULT_WSCALE = 10
 LONG_DEFAULT = {7: 6291456}
 RMEM_MAX_WSCALE = 7  # of net.core.rmem_max = 4 MiB, which tcp_rmem does not go below
 ECE, CWR = 0x40, 0x80
-#: a segment is stamped this much before it is captured, roughly (ns)
-STAMP_LEAD = 20_000
-
-
-def first_syns(table: Table) -> list[tuple[dict[str, Any], dict[str, Any], dict[str, Any] | None]]:
-    """(connection, the SYN or SYN-ACK sent, the one that arrived or None) of each connection begun in the capture."""
-    out = []
-    for c in range(table.nconn):
-        conn = table.connection(c)
-        if conn["syn_out"] >= 0 and not conn["skip"]:
-            out.append((conn, table.row(conn["syn_out"]), table.row(conn["syn_in"]) if conn["syn_in"] >= 0 else None))
-    return out
 
 
 def from_capture(table: Table, spec: HostSpec) -> HostSpec:
     """Adds to `spec` what the capture tells. Only a SYN of our own tells all; a SYN-ACK answers what was offered."""
-    syns = first_syns(table)
-    if not syns:
+    c = first_syn(table)
+    if c < 0:
         return spec
-    _, sent, arrived = next((s for s in syns if not s[0]["synack_out"]), syns[0])
-    offered = sent if not sent["flags"] & 0x10 else arrived
+    conn = table.connection(c)
+    sent = table.row(conn["syn_out"])
+    offered = sent
+    if sent["flags"] & 0x10:
+        offered = table.row(conn["syn_in"]) if conn["syn_in"] >= 0 else None
     if sent["mss"]:
         spec.device.setdefault("mtu", sent["mss"] + (60 if sent["v6"] else 40))
     found: dict[str, str] = {}
@@ -87,35 +78,3 @@ def clock_from_capture(table: Table) -> dict[str, int] | None:
     start = int(table.row(0)["t"])
     zero = start - 1_000_000 * MS
     return {"mono_to_real_ns": zero - zero % MS + phase, "tick_ns": 4 * MS, "jiffies_minus_mono_ticks": 4294892296}
-
-
-def pins(table: Table, clock: dict[str, int] | None) -> list[tuple[str, int, str, int, int, int | None, bool]]:
-    """Arguments of `Host.pin`, in order of the connections: the numbers that the host drew at random."""
-    out = []
-    zero = clock.get("mono_to_real_ns") if clock else None
-    for conn, sent, _ in first_syns(table):
-        tsoff = None
-        if sent["tsval"] is not None and zero is not None:
-            tsoff = (sent["tsval"] - (sent["t"] - STAMP_LEAD - zero) // MS) & 0xFFFFFFFF
-        out.append(
-            (conn["laddr"], conn["lport"], conn["raddr"], conn["rport"], conn["isn_out"], tsoff, conn["synack_out"])
-        )
-    return out
-
-
-def hold_syns(table: Table, arrivals: tuple[Any, ...]) -> None:
-    """Delays the SYNs whose SYN-ACK read the clock in a later ms than they arrived in; changes arrivals[0].
-
-    The timestamp base is taken from the SYN-ACK, so the host must read its clock in the same ms: an ACK that echoes a
-    TSval that no SYN-ACK carried is refused.
-    """
-    times, rows = arrivals[0], arrivals[4]
-    for conn, sent, arrived in first_syns(table):
-        if not conn["synack_out"] or arrived is None or sent["tsval"] is None:
-            continue
-        ready = sent["t"] - STAMP_LEAD
-        if not 0 < ready - arrived["t"] < MS:  # in time; or a late answer: a retransmitted SYN, or cookies
-            continue
-        at = bisect_left(rows, arrived["row"])
-        later = times[at + 1] if at + 1 < len(times) else ready
-        times[at] = max(times[at], min(ready, later))

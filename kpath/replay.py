@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import importlib
-from array import array
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import Any
 
 from . import calls as calls_module
 from . import capture as capture_module
-from . import facts, hostfile, infer, localside
+from . import facts, handshakes, hostfile, infer, localside
 from .calls import Calls
 from .capture import Capture
 from .errors import InputError, at
@@ -35,7 +34,7 @@ class Feed:
     capture: Capture
     table: Table
     calls: Calls
-    arrivals: tuple[array[int], ...]
+    arrivals: tuple[memoryview[int], ...]
 
 
 #: Called with the host and what it is given; what it returns is entered while the host runs
@@ -54,7 +53,7 @@ class Result:
     emitted: Table
     pairing: Pairing
     host: Any
-    arrivals: tuple[array[int], ...]
+    arrivals: tuple[memoryview[int], ...]
     warnings: list[str] = field(default_factory=list)
     skipped: int = 0
 
@@ -108,12 +107,12 @@ def replay(
     complete_spec(spec, table, side, host is not None)
     spec.sysctls += overrides
     skipped = open_before(table, cap.path, warnings)
-    calls = recorded if recorded is not None else infer.infer(table, cap.path, spec.congestion_control in PACED)
+    side_module = kernel_module(kernel_side)
     if recorded is not None:
         check_calls(recorded, table, cap)
         warnings += recorded.warnings
+    calls = recorded or infer.infer(table, cap.path, side_module.OPS, spec.congestion_control in PACED)
     arrivals = table.arrivals(cap.t, cap.off, cap.caplen, cap.origlen, side.numbers())
-    side_module = kernel_module(kernel_side)
     kernel = build_host(spec, side_module)
     try:
         kernel.want_probes(probes)
@@ -166,15 +165,15 @@ def complete_spec(spec: HostSpec, table: Table, side: LocalSide, from_file: bool
 
 def open_before(table: Table, path: str, warnings: list[str]) -> int:
     """Counts the connections that were open when the capture began, and says so."""
-    skipped = [c for c in (table.connection(i) for i in range(table.nconn)) if c["skip"]]
+    skipped, first = table.skipped()
     if skipped:
-        c = skipped[0]
-        first = f"{endpoint(c['laddr'], c['lport'])} - {endpoint(c['raddr'], c['rport'])}"
-        more = f" and {len(skipped) - 1:,} more" if len(skipped) > 1 else ""
-        warnings.append(f"{path}: {first}{more}: open before the capture began (no SYN), not replayed")
-        if len(skipped) == table.nconn:
+        c = table.connection(first)
+        ends = f"{endpoint(c['laddr'], c['lport'])} - {endpoint(c['raddr'], c['rport'])}"
+        more = f" and {skipped - 1:,} more" if skipped > 1 else ""
+        warnings.append(f"{path}: {ends}{more}: open before the capture began (no SYN), not replayed")
+        if skipped == table.nconn:
             raise InputError(warnings[-1])
-    return len(skipped)
+    return int(skipped)
 
 
 def check_calls(calls: Calls, table: Table, cap: Capture) -> None:
@@ -227,18 +226,18 @@ def set_sysctl(host: Any, where: str, name: str, value: str) -> None:
 
 
 def feed(host: Any, ops: dict[str, int], table: Table, spec: HostSpec, calls: Calls, cap: Capture,
-         arrivals: tuple[array[int], ...]) -> None:
+         arrivals: tuple[memoryview[int], ...]) -> None:
     """Gives the host its pins, packets and calls. ops: the numbers of the calls."""
-    for pin in facts.pins(table, spec.clock):
-        host.pin(*pin)
-    facts.hold_syns(table, arrivals)
+    addresses = table.address_words()
+    host.pin_all(handshakes.pins(table, spec.clock), addresses)
+    handshakes.hold_syns(table, arrivals)
     host.load(cap.buf, *arrivals[:4])
-    if calls.inferred:
+    if calls.rows is not None and calls.plans is not None:
         host.auto_reader(-1, True)
-        for slot, times in calls.plans.items():
-            host.plan_reads(slot, times)
+        host.plan_reads(*calls.plans)
         for slot in calls.not_read:
             host.auto_reader(slot, False)
+        host.add_calls(calls.rows, addresses)
     for c in calls.items:
         try:
             host.add_call(c.t0, c.t1, c.thread, c.slot, ops[c.op], *c.a, s=c.s, ret=c.ret, errno=c.errno)
@@ -249,6 +248,8 @@ def feed(host: Any, ops: dict[str, int], table: Table, spec: HostSpec, calls: Ca
 def run(host: Any, cap: Capture, calls: Calls, progress: Progress | None) -> None:
     """Runs to the end of the input; in slices of time only where somebody watches."""
     start, end = cap.span
+    if calls.rows:
+        end = max(end, min(calls.rows[-8], end + AFTER_END))
     if calls.items:  # the recording may go on for longer; a little of that still belongs to the capture
         last = calls.items[-1].t0
         under_way = max((c.t1 for c in calls.items if c.t0 <= end), default=end)

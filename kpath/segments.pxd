@@ -108,6 +108,7 @@ cdef class Table:
     cdef int64_t number_of(self, a) except -2
     cdef int grow_addresses(self) except -1
     cdef int share_addresses(self, Table other) except -1
+    cdef bint is_v6(self, uint32_t number) noexcept nogil
     cdef object text(self, uint32_t number)
     cdef int make_room(self, Py_ssize_t rows) except -1
     cdef int take(self, Py_ssize_t row, const uint8_t *p, int64_t t, int64_t off, int64_t caplen,

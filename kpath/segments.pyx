@@ -287,6 +287,18 @@ cdef class Table:
         address.high, address.low = whole >> 64, whole & 0xFFFFFFFFFFFFFFFF
         return self.find_address(&address)
 
+    cdef bint is_v6(self, uint32_t number) noexcept nogil:
+        return self.addr[number].high != 0 or self.addr[number].low >> 32 != 0xFFFF
+
+    def address_words(self):
+        """All addresses by their numbers, for `Host.pin_all` and `Host.add_calls`: two int64 each, see `Address`."""
+        cdef Column out = Column(2 * self.naddr)
+        cdef Py_ssize_t i
+        for i in range(self.naddr):
+            out.p[2 * i], out.p[2 * i + 1] = <int64_t>self.addr[i].high, <int64_t>self.addr[i].low
+        out.n = 2 * self.naddr
+        return memoryview(out)
+
     cdef object text(self, uint32_t number):
         cdef Address *a = &self.addr[number]
         whole = (int(a.high) << 64) | a.low
@@ -595,6 +607,15 @@ cdef class Table:
     cdef inline bint delivered(self, Py_ssize_t i) noexcept:
         cdef Seg *s = &self.seg[i]
         return s.side == ARRIVED and s.conn >= 0 and not self.conn[s.conn].skip
+
+    def skipped(self):
+        """(how many connections were open before the capture began, the first of them or -1). Needs `split`."""
+        cdef Py_ssize_t c, first = -1, n = 0
+        for c in range(self.nconn):
+            if self.conn[c].skip:
+                first = c if n == 0 else first
+                n += 1
+        return n, first
 
     def connection(self, Py_ssize_t c):
         """One connection as a dict: addresses as text, `first` a segment index, the rest as in `struct Conn`."""

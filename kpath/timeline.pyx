@@ -10,10 +10,8 @@ The rules, and how far they can be trusted:
 - A reader whose window's right edge stands still while data arrives does not read; it read when the edge moved.
 """
 
-from array import array
-
 from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t
-from libc.stdlib cimport free
+from libc.stdlib cimport free, realloc
 
 from .segments cimport ACK, ARRIVED, FIN, PSH, RST, SENT, SYN, URG, Conn, Seg, Table
 
@@ -32,8 +30,10 @@ cdef enum:
     READ = 22000          # ns from an arrival to the read
     READ_ACKED = 12000    # ns from the ACK for it to the read
 
-MSG_OOB = 0x1
-MSG_MORE = 0x8000
+cdef enum:
+    MSG_OOB = 0x1
+    MSG_MORE = 0x8000
+
 
 
 cdef inline bint after(uint32_t a, uint32_t b) noexcept nogil:
@@ -53,12 +53,23 @@ cdef struct State:
     int64_t written       # time of the last call
 
 
+cdef int add(Moves *m, int64_t t, int64_t length, int flags) except -1:
+    cdef Py_ssize_t room
+    cdef Move *p
+    if m.n == m.room:
+        room = 2 * m.room + 16
+        p = <Move *>realloc(m.p, room * sizeof(Move))
+        if p == NULL:
+            raise MemoryError
+        m.p, m.room = p, room
+    m.p[m.n].t, m.p[m.n].length, m.p[m.n].flags, m.p[m.n].fresh = t, length, flags, m.fresh
+    m.fresh = False
+    m.n += 1
+    return 0
+
+
 cdef class Timeline:
     """The segments of a table by connection, ready to be asked about each."""
-
-    cdef Table tab
-    cdef int64_t *order
-    cdef int64_t *first
 
     def __cinit__(self, Table tab not None):
         self.tab = tab
@@ -68,8 +79,8 @@ cdef class Timeline:
         free(self.order)
         free(self.first)
 
-    def established(self, Py_ssize_t c):
-        """When the handshake of a connection was over at this end (ns), or None."""
+    cdef int64_t established(self, Py_ssize_t c) noexcept nogil:
+        """When the handshake of a connection was over at this end (ns), or -1."""
         cdef int64_t i
         cdef Seg *s
         cdef bint synack = False
@@ -85,21 +96,22 @@ cdef class Timeline:
                     return s.t
                 elif synack and after(s.ack, self.tab.conn[c].isn_out):
                     return s.t
-        return None
+        return -1
 
-    def writes(self, Py_ssize_t c, bint paced=False):
-        """What the application of connection c did to send.
+    cdef int writes(self, Py_ssize_t c, bint paced, Did *did) except -1:
+        """What the application of connection c did to send. paced: the congestion control spaces segments out itself.
 
-        {"writes": [(t, length, MSG_ flags)], "nodelay": bool, "fin": (t, half_closed) or None, "abort": t or None,
-        "peer_fin": t or None}. Times in ns, in order. paced: the congestion control spaces segments out itself.
+        Overwrites `did`, but keeps its memory, which is the caller's to free.
         """
         cdef State w
+        cdef Moves *out = &did.writes
         cdef int64_t i, run_t = 0, fin_t = -1, abort_t = -1, peer_fin = -1
         cdef uint32_t run = 0, end, new
         cdef bint ended = False, nodelay = False, more = False, late_data = False, late_reset = False
         cdef Seg *s
         cdef int64_t rtt = self.handshake(c)
-        cdef list out = [], starts = [0]
+        out.n = 0
+        out.fresh = True
         start(&w, self.tab.conn[c].isn_out + 1)
         w.mss = self.full_size(c)
         w.paced = paced
@@ -123,12 +135,12 @@ cdef class Timeline:
                 new = end - w.high
                 if run and held_back(&w, s.t, ended, rtt):
                     # an end in a full segment, or Nagle's rule kept the rest of the write for this segment
-                    out.append((run_t, run if ended else run + 1, 0))
+                    add(out, run_t, run if ended else run + 1, 0)
                     new -= 0 if ended else 1
                     run = 0
                 if run == 0:    # the send queue was empty: what had been there would have filled the segment up
                     if w.una == w.high and s.t - w.event > IDLE:
-                        starts.append(len(out))
+                        out.fresh = True
                     run_t = w.written = call_time(&w, s.t)
                 ended = False
                 if s.len < w.mss and not s.flags & FIN:
@@ -138,12 +150,12 @@ cdef class Timeline:
                 run += new
                 w.high = end
                 if s.flags & URG and s.urg:
-                    run = flush_urgent(out, run_t, run, s)
+                    run = <uint32_t>flush_urgent(out, run_t, run, s)
                 elif s.flags & PSH and s.len % w.mss == 0 and not s.flags & FIN:
                     ended = True      # of an skb that was cut; perhaps of the write
                 elif s.flags & (PSH | FIN):
                     more = s.flags & FIN and not s.flags & PSH
-                    out.append((run_t, run, MSG_MORE if more else 0))
+                    add(out, run_t, run, MSG_MORE if more else 0)
                     run = 0
             elif s.len and not s.flags & SYN:
                 w.recover = w.high
@@ -153,24 +165,23 @@ cdef class Timeline:
                 w.high = end + 1
             w.event = s.t
         if run:
-            out.append((run_t, run, 0))
-        return {"writes": in_chunks(out, starts), "nodelay": nodelay,
-                "fin": None if fin_t < 0 else (fin_t, late_data and not late_reset),
-                "abort": None if abort_t < 0 else abort_t, "peer_fin": None if peer_fin < 0 else peer_fin}
+            add(out, run_t, run, 0)
+        did.block = block(out)
+        did.nodelay, did.fin, did.half_closed = nodelay, fin_t, late_data and not late_reset
+        did.abort, did.peer_fin = abort_t, peer_fin
+        return 0
 
-    def read_times(self, Py_ssize_t c):
-        """When the application of connection c reads, if it reads as data arrives: array('q') of ns << 1 | if-owed.
+    cdef Py_ssize_t read_times(self, Py_ssize_t c, int64_t *out) noexcept nogil:
+        """When the application of connection c reads, if it reads as data arrives: ns << 1 | if-owed. Their number.
 
-        An entry with the lowest bit set holds only if the stack owes an ACK then, which is that read's to send.
+        An entry with the lowest bit set holds only if the stack owes an ACK then, which is that read's to send. There
+        is one for each segment at the most, and one more.
         """
         cdef int64_t i, k, base = 0, before = 0, t, soonest = 0, quiet
         cdef int shift = self.shift(c)
-        cdef int64_t[::1] out
         cdef bint unread = False, idle = False, acked = False
         cdef Seg *s
         cdef uint32_t high = self.tab.conn[c].isn_out + 1, edge = 0, acked_to = 0
-        room = array("q", bytes(16 * (self.first[c + 1] - self.first[c] + 1)))
-        out = room
         k = 0
         for i in range(self.first[c], self.first[c + 1]):
             s = &self.tab.seg[self.order[i]]
@@ -213,7 +224,7 @@ cdef class Timeline:
         if unread:
             out[k] = (base + (READ_ACKED if acked else READ)) << 1
             k += 1
-        return room[:k]
+        return k
 
     cdef int64_t handshake(self, Py_ssize_t c) noexcept nogil:
         """The round trip of the handshake (ns), 0 if it cannot be seen."""
@@ -258,16 +269,16 @@ cdef class Timeline:
         mss = min(mss, <uint32_t>(self.tab.seg[p.syn_in].mss if self.tab.seg[p.syn_in].mss else 536))
         return mss - 12 if mss > 12 and self.tab.seg[p.syn_out].ts and self.tab.seg[p.syn_in].ts else mss
 
-    def reads(self, Py_ssize_t c):
-        """[(t, bytes)] of the reads, when the application did not read as data arrived; None when it did.
+    cdef int reads(self, Py_ssize_t c, Moves *out) except -1:
+        """Whether the application of connection c did not read as data arrived; `out`: its reads, if so.
 
-        bytes -1: all that there was.
+        Overwrites `out`, but keeps its memory. length -1: all that there was.
         """
-        cdef list out = []
         # Mostly it did, and then a list of all the times would be made for nothing.
-        return out if self.find_reads(c, None) and self.find_reads(c, out) else None
+        out.n = 0
+        return self.find_reads(c, NULL) and self.find_reads(c, out)
 
-    cdef bint find_reads(self, Py_ssize_t c, list out) except -1:
+    cdef int find_reads(self, Py_ssize_t c, Moves *out) except -1:
         """Whether the reader of connection c ever stalled; its reads are added to `out`."""
         cdef int64_t i, t
         cdef Seg *s
@@ -289,8 +300,8 @@ cdef class Timeline:
             if any_ and after(s.ack + win, edge):
                 moved = s.ack + win - edge
                 t = max(event + 1, s.t - LEAD)
-                if out is not None:
-                    out.append((t, -1 if win >= most else <int64_t>moved))
+                if out != NULL:
+                    add(out, t, -1 if win >= most else <int64_t>moved, 0)
                 still = 0
             elif any_:
                 still += s.ack - ack
@@ -330,33 +341,17 @@ cdef bint held_back(const State *w, int64_t t, bint ended, int64_t rtt) noexcept
     return t - w.event < rtt and (ended or w.high - w.una < FEW * w.mss)
 
 
-cdef list in_chunks(list writes, list starts):
-    """The writes [(t, length, flags)] cut into blocks, where the ends of those that went out together show a size.
-
-    starts: indices of the writes before which all was quiet.
-    """
-    cdef int64_t at = 0, chunk = 0, left, size
+cdef int64_t block(const Moves *m) noexcept nogil:
+    """The size of the blocks that the writes are made in, where the ends of those that went out together show one; 0."""
+    cdef int64_t at = 0, found = 0
     cdef Py_ssize_t i
-    cdef set fresh = set(starts)
-    cdef list out = []
-    for i, (t, length, flags) in enumerate(writes):
-        at = length if i in fresh else at + length
-        if length >= BLOCK and at & (BLOCK - 1) == 0 and not flags:
-            chunk = min(chunk or at & -at, at & -at)
-    if not chunk:
-        return writes
-    for i, (t, length, flags) in enumerate(writes):
-        if i in fresh:
-            at = 0
-        left = length
-        while left > chunk - at % chunk:
-            size = chunk - at % chunk
-            out.append((t, size, 0))
-            at += size
-            left -= size
-        out.append((t, left, flags))
-        at += left
-    return out
+    cdef Move *w
+    for i in range(m.n):
+        w = &m.p[i]
+        at = w.length if w.fresh else at + w.length
+        if w.length >= BLOCK and at & (BLOCK - 1) == 0 and not w.flags:
+            found = min(found if found else at & -at, at & -at)
+    return found
 
 
 cdef int64_t call_time(const State *w, int64_t t) noexcept nogil:
@@ -371,11 +366,11 @@ cdef int64_t call_time(const State *w, int64_t t) noexcept nogil:
     return at
 
 
-cdef uint32_t flush_urgent(list out, int64_t t, uint32_t run, const Seg *s):
+cdef int64_t flush_urgent(Moves *out, int64_t t, uint32_t run, const Seg *s) except -1:
     """Writes up to the urgent pointer end with MSG_OOB; returns what is left of the run."""
     cdef uint32_t behind
     if s.urg > s.len:       # the urgent byte is still to come
         return run
     behind = s.len - s.urg
-    out.append((t, run - behind, MSG_OOB))
+    add(out, t, run - behind, MSG_OOB)
     return behind

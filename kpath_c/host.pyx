@@ -7,7 +7,7 @@ and drop reasons.
 from array import array
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int64_t
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 import socket as _socket
 
@@ -43,6 +43,11 @@ EVENTS = {
     EV_RCV_SPACE_ADJUST: "tcp_rcv_space_adjust", EV_DESTROY_SOCK: "tcp_destroy_sock",
     EV_SENDMSG_LOCKED: "tcp_sendmsg_locked",
 }
+cdef enum:
+    PIN_FIELDS = 7
+    CALL_FIELDS = 8
+    PLAN_FIELDS = 3
+
 RX_MODES = {"tun": RX_TUN, "vnet": RX_VNET, "veth": RX_VETH, "nic": RX_NIC}
 QDISCS = {"pfifo_fast": QDISC_PFIFO_FAST, "pfifo": QDISC_PFIFO_FAST, "noqueue": QDISC_NOQUEUE, "fq": QDISC_FQ,
           "fq_codel": QDISC_FQ_CODEL, "mq": QDISC_PFIFO_FAST}
@@ -71,6 +76,16 @@ cdef int in6_of(str addr, in6_addr *out) except -1:
             ipv6_addr_set_v4mapped(v, out)
     except (OSError, UnicodeError):
         raise ValueError(f"{addr!r}: expected an IPv4 or IPv6 address") from None
+    return 0
+
+
+cdef inline int words_to_in6(const s64[::1] words, s64 number, in6_addr *out) except -1:
+    if not 0 <= 2 * number < words.shape[0]:
+        raise ValueError(f"address number {number}: there are {words.shape[0] // 2}")
+    out.s6_addr32[0] = htonl(<u32>(<u64>words[2 * number] >> 32))
+    out.s6_addr32[1] = htonl(<u32>words[2 * number])
+    out.s6_addr32[2] = htonl(<u32>(<u64>words[2 * number + 1] >> 32))
+    out.s6_addr32[3] = htonl(<u32>words[2 * number + 1])
     return 0
 
 
@@ -115,6 +130,7 @@ cdef class Host:
     cdef bint is_set_up
     cdef bint clock_given
     cdef list arrays
+    cdef list planned
     cdef dict pool_left
 
     def __cinit__(self):
@@ -154,6 +170,7 @@ cdef class Host:
         for addr in addrs:
             self.add_addr(addr)
         self.arrays = []
+        self.planned = []
 
     cdef int add_addr(self, str addr) except -1:
         cdef in6_addr a
@@ -329,6 +346,28 @@ cdef class Host:
         if engine_add_pin(&self.e, &p):
             raise MemoryError()
 
+    def pin_all(self, const s64[::1] rows not None, const s64[::1] addresses not None):
+        """Many pins at once: rows of (laddr, lport, raddr, rport, isn, tsoff or -1, passive).
+
+        laddr and raddr are places in `addresses`: two int64 each, the halves of 128 bits in host order, IPv4's mapped.
+        """
+        self.alive()
+        cdef pin_entry p
+        cdef Py_ssize_t i
+        if rows.shape[0] % PIN_FIELDS:
+            raise ValueError(f"pin_all: expected {PIN_FIELDS} numbers a row, found {rows.shape[0]} in all")
+        for i in range(0, rows.shape[0], PIN_FIELDS):
+            memset(&p, 0, sizeof(p))
+            words_to_in6(addresses, rows[i], &p.laddr)
+            words_to_in6(addresses, rows[i + 2], &p.raddr)
+            p.lport, p.rport = htons(<u16>rows[i + 1]), htons(<u16>rows[i + 3])
+            p.isn = <u32>rows[i + 4]
+            p.tsoff_set = rows[i + 5] >= 0
+            p.tsoff = <u32>rows[i + 5] if rows[i + 5] >= 0 else 0
+            p.passive = rows[i + 6] != 0
+            if engine_add_pin(&self.e, &p):
+                raise MemoryError()
+
     # ------------------------------------------------------------------------------------ input
 
     def load(self, buf, t, off, caplen, origlen):
@@ -393,6 +432,26 @@ cdef class Host:
             raise MemoryError() if i == -ENOMEM else ValueError(f"add_call: slot {slot}")
         return i
 
+    def add_calls(self, const s64[::1] rows not None, const s64[::1] addresses not None):
+        """Many calls at once, in order of t0: rows of (t0, thread, slot, op, a0, a1, a2, address or -1).
+
+        address: a place in `addresses`, see pin_all(). When they were over is not known.
+        """
+        self.alive()
+        cdef call_ev c
+        cdef Py_ssize_t i
+        if rows.shape[0] % CALL_FIELDS:
+            raise ValueError(f"add_calls: expected {CALL_FIELDS} numbers a row, found {rows.shape[0]} in all")
+        for i in range(0, rows.shape[0], CALL_FIELDS):
+            memset(&c, 0, sizeof(c))
+            c.t0, c.t1, c.slot, c.op = rows[i], -1, <int>rows[i + 2], <int>rows[i + 3]
+            c.a0, c.a1, c.a2 = rows[i + 4], rows[i + 5], rows[i + 6]
+            if rows[i + 7] >= 0:
+                words_to_in6(addresses, rows[i + 7], &c.addr)
+                c.has_addr = 1
+            if engine_add_call(&self.e, &c, <int>rows[i + 1]) < 0:
+                raise MemoryError()
+
     def auto_reader(self, int slot, bint on, limit_len=None):
         """Whether data on this socket (-1: on every one that is not named itself) is read as it arrives."""
         self.alive()
@@ -403,18 +462,21 @@ cdef class Host:
             raise ValueError(f"auto_reader: slot {slot}")
         self.e.auto_read[slot] = 1 if on else 2
 
-    def plan_reads(self, int slot, const int64_t[::1] at not None):
-        """The reader of this socket reads all there is at these times (ns << 1; | 1: only if an ACK is owed)."""
+    def plan_reads(self, const s64[::1] rows not None, const s64[::1] times not None):
+        """Readers that read all there is at known times: rows of (slot, first, n), places in `times`.
+
+        A time is ns << 1; | 1: only if an ACK is owed.
+        """
         self.alive()
-        cdef Py_ssize_t n = at.shape[0]
-        cdef int64_t *own = <int64_t *>malloc(<size_t>max(n, 1) * sizeof(int64_t))
-        if own == NULL:
-            raise MemoryError
-        if n:
-            memcpy(own, &at[0], <size_t>n * sizeof(int64_t))
-        if engine_plan_reads(&self.e, slot, <s64 *>own, n):
-            free(own)
-            raise ValueError(f"plan_reads: slot {slot}")
+        cdef Py_ssize_t i
+        if rows.shape[0] % PLAN_FIELDS:
+            raise ValueError(f"plan_reads: expected {PLAN_FIELDS} numbers a row, found {rows.shape[0]} in all")
+        for i in range(0, rows.shape[0], PLAN_FIELDS):
+            if rows[i + 1] < 0 or rows[i + 2] < 0 or rows[i + 1] + rows[i + 2] > times.shape[0]:
+                raise ValueError(f"plan_reads: slot {rows[i]}: outside the {times.shape[0]} times")
+            if rows[i + 2] and engine_plan_reads(&self.e, <int>rows[i], <s64 *>&times[rows[i + 1]], rows[i + 2]):
+                raise ValueError(f"plan_reads: slot {rows[i]}")
+        self.planned.append(times)
 
     def auto_accept(self, int slot, bint on, int first_new_slot=-1):
         """A listener accepts whatever completes, into the slots from first_new_slot on."""

@@ -1333,11 +1333,10 @@ cdef int engine_slot(engine *e, int slot) noexcept nogil:
 
 
 cdef int engine_plan_reads(engine *e, int slot, s64 *at, s64 n) noexcept nogil:
-    """Takes over `at` (malloc'ed): the slot's reader reads at these times."""
+    """The slot's reader reads at these times, which stay the caller's."""
     cdef int err = engine_slot(e, slot)
     if err:
         return err
-    free(e.plans[slot].at)
     e.plans[slot].at = at
     e.plans[slot].n = n
     e.plans[slot].i = 0
@@ -1439,8 +1438,6 @@ cdef void engine_free(engine *e) noexcept nogil:
     free(e.waiting)
     free(e.slots)
     free(e.auto_read)
-    for i in range(e.n_slots):
-        free(e.plans[i].at)
     free(e.plans)
     free(e.auto_accept)
     free(e.calls)

@@ -67,7 +67,7 @@ class Watch:
                 raise InputError(f"{fed.capture.path}: packet {packet} is none of the {len(rows):,} that arrived")
             return "arrival", numbers.index(packet)
         if (call := self.selection.call) is not None:
-            lines = [c.line or i + 1 for i, c in enumerate(fed.calls.items)]
+            lines = [c.line or i + 1 for i, c in enumerate(fed.calls.listed())]
             if call not in lines:
                 raise InputError(f"{fed.calls.path}: no call in line {call}; there are {len(lines):,} calls")
             return "call", lines.index(call)
@@ -81,7 +81,7 @@ def label(root: Root, fed: Feed) -> str:
         return (f"packet {fed.capture.number[row]} at {clock(fed.arrivals[0][root.index])}: "
                 f"{compare.segment_text(fed.table.row(row))}")
     if root.kind == "call":
-        call = fed.calls.items[root.index]
+        call = fed.calls.listed()[root.index]
         return f"call {call.line or root.index + 1} at {clock(call.t0)}: {call.op}"
     return "timers"
 

@@ -119,6 +119,20 @@ def sent_by(records, address=CLIENT):
     return [r[:2] for r in records if len(r[1]) >= 20 and r[1][at:end] == packed(address)]
 
 
+def by(n, rows):
+    """Rows of n numbers."""
+    return [tuple(rows[i : i + n]) for i in range(0, len(rows), n)]
+
+
+def texts(words):
+    """Addresses of two int64 each as text."""
+    out = []
+    for high, low in by(2, words):
+        address = ipaddress.IPv6Address((high % 2**64) << 64 | low % 2**64)
+        out.append(str(address.ipv4_mapped or address))
+    return out
+
+
 class FakeHost:
     """Looks like kpath_c.host.Host; emits `FakeHost.emits`, [(t, packet)], and remembers what it was given."""
 
@@ -150,8 +164,11 @@ class FakeHost:
     def want_probes(self, on):
         self.probing = on
 
-    def pin(self, *args):
-        self.pins.append(args)
+    def pin_all(self, rows, addresses):
+        known = texts(addresses)
+        for laddr, lport, raddr, rport, isn, tsoff, passive in by(7, rows):
+            self.pins.append((known[laddr], lport, known[raddr], rport, isn, None if tsoff < 0 else tsoff,
+                              bool(passive)))
 
     def load(self, buf, t, off, caplen, origlen):
         self.buf, self.arrivals = buf, (t, off, caplen, origlen)
@@ -160,8 +177,14 @@ class FakeHost:
         self.given.append((t0, t1, thread, slot, NAMES[op], (a0, a1, a2, a3), s))
         return len(self.given) - 1
 
-    def plan_reads(self, slot, times):
-        self.plans[slot] = list(times)
+    def add_calls(self, rows, addresses):
+        known = texts(addresses)
+        for t0, thread, slot, op, a0, a1, a2, address in by(8, rows):
+            self.add_call(t0, -1, thread, slot, op, a0, a1, a2, 0, known[address] if address >= 0 else "")
+
+    def plan_reads(self, rows, times):
+        for slot, first, n in by(3, rows):
+            self.plans[slot] = list(times[first : first + n])
 
     def auto_reader(self, slot, on):
         self.auto.append((slot, on))

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What each handshake of a capture tells of the host: the numbers that it drew, and when it answered."""
+
+from libc.stdint cimport int64_t, uint32_t
+
+from .bigmem cimport Column
+from .segments cimport Conn, Seg, Table
+
+cdef enum:
+    MS = 1000000
+    STAMP_LEAD = 20000      # a segment is stamped this many ns before it is captured, roughly
+    PIN_FIELDS = 7
+
+
+cdef inline bint begun(const Conn *p) noexcept nogil:
+    """Was the connection begun in the capture?"""
+    return p.syn_out >= 0 and not p.skip
+
+
+def first_syn(Table table not None):
+    """The connection whose SYN or SYN-ACK tells most of the host, or -1: only a SYN of its own tells all."""
+    cdef Py_ssize_t c
+    cdef Py_ssize_t first = -1
+    for c in range(table.nconn):
+        if begun(&table.conn[c]):
+            if not table.conn[c].synack_out:
+                return c
+            if first < 0:
+                first = c
+    return first
+
+
+def pins(Table table not None, clock):
+    """Rows for `Host.pin_all`, in order of the connections: the numbers that the host drew at random.
+
+    (local address, its port, remote address, its port, first sequence number, TSval minus CLOCK_MONOTONIC in ms or -1,
+    whether it is a passive open), addresses as numbers of the table's. clock: as in the host file, or None.
+    """
+    cdef Py_ssize_t c
+    cdef Column out = Column(PIN_FIELDS * table.nconn)
+    cdef int64_t *row = out.p
+    cdef bint known = bool(clock) and clock.get("mono_to_real_ns") is not None
+    cdef int64_t zero = clock["mono_to_real_ns"] if known else 0
+    cdef Conn *p
+    cdef Seg *s
+    for c in range(table.nconn):
+        p = &table.conn[c]
+        if not begun(p):
+            continue
+        s = &table.seg[p.syn_out]
+        row[0], row[1], row[2], row[3], row[4] = p.laddr, p.lport, p.raddr, p.rport, p.isn_out
+        row[5] = <uint32_t>(s.tsval - (s.t - STAMP_LEAD - zero) // MS) if known and s.ts else -1
+        row[6] = p.synack_out
+        row += PIN_FIELDS
+        out.n += PIN_FIELDS
+    return memoryview(out)
+
+
+def hold_syns(Table table not None, arrivals):
+    """Delays the SYNs whose SYN-ACK read the clock in a later ms than they arrived in; changes arrivals[0].
+
+    The timestamp base is taken from the SYN-ACK, so the host must read its clock in the same ms: an ACK that echoes a
+    TSval that no SYN-ACK carried is refused.
+    """
+    cdef int64_t[::1] times = arrivals[0]
+    cdef const int64_t[::1] rows = arrivals[4]
+    cdef Py_ssize_t c, low, high, mid
+    cdef int64_t ready, later
+    cdef Conn *p
+    cdef Seg *sent
+    cdef Seg *arrived
+    for c in range(table.nconn):
+        p = &table.conn[c]
+        if not begun(p) or not p.synack_out or p.syn_in < 0:
+            continue
+        sent, arrived = &table.seg[p.syn_out], &table.seg[p.syn_in]
+        ready = sent.t - STAMP_LEAD
+        if not sent.ts or not 0 < ready - arrived.t < MS:  # in time; or late: a retransmitted SYN, or cookies
+            continue
+        low, high = 0, rows.shape[0]
+        while low < high:
+            mid = (low + high) // 2
+            if rows[mid] < <int64_t>arrived.row:
+                low = mid + 1
+            else:
+                high = mid
+        later = times[low + 1] if low + 1 < times.shape[0] else ready
+        times[low] = max(times[low], min(ready, later))
