@@ -25,7 +25,7 @@ from kpath_c.ip6_input cimport ipv6_rcv
 from kpath_c.ip_input cimport ip_rcv
 from kpath_c.shim.netdevice cimport netdev_rx_skb, tcp_header_at
 from kpath_c.shim.slab cimport kmem_cache_free, kmem_cache_zalloc
-from kpath_c.shim.timer cimport advance_late, mod_timer, next_interrupt_ns, timer_delete, timer_setup
+from kpath_c.shim.timer cimport advance_late, advance_quiet, mod_timer, next_interrupt_ns, timer_delete, timer_setup
 from kpath_c.skbuff cimport put_page
 from kpath_c.sock cimport release_sock, sk_getsockopt, sk_setsockopt
 from kpath_c.tcp cimport (tcp_get_info, tcp_getsockopt, tcp_ioctl, tcp_poll, tcp_setsockopt,
@@ -1130,6 +1130,17 @@ cdef void clock_to(engine *e, s64 t) noexcept nogil:
         advance_late(e.n, <u64>mono, e.tick_latency, e.hrtimer_latency)
 
 
+cdef inline void clock_before(engine *e, s64 t, u64 due) noexcept nogil:
+    """clock_to() where the next timer is known to be due at `due` (CLOCK_MONOTONIC)."""
+    cdef s64 mono = t - e.n.e.mono_to_real_ns
+    if mono < <s64>e.n.e.mono_ns:
+        return
+    if <u64>mono < due:
+        advance_quiet(e.n, <u64>mono)
+    else:
+        advance_late(e.n, <u64>mono, e.tick_latency, e.hrtimer_latency)
+
+
 cdef void vnet_hdr_gso(sk_buff *skb, u32 gso_size) noexcept nogil:
     """__virtio_net_hdr_to_skb() without a checksum offset: what fits one segment is no GSO packet."""
     cdef u32 at = tcp_header_at(skb.data, skb.caplen_left)
@@ -1270,17 +1281,17 @@ cdef void engine_run_to(engine *e, s64 until, s64 n_em, s64 call) noexcept nogil
             continue
         if ta == t:
             before = e.n_em
-            clock_to(e, ta + arrival_latency(e, ta))
+            clock_before(e, ta + arrival_latency(e, ta), due)
             netif_receive_skb(e, e.buf + e.arr_off[e.arr_i], <u32>e.arr_cap[e.arr_i], <u32>e.arr_len[e.arr_i], e.arr_i)
             e.arr_i += 1
             after_arrival(e, ta, e.n_em - before)
         elif tw == t:
             if postpone(e, w):
                 continue
-            clock_to(e, tw)
+            clock_before(e, tw, due)
             task_run(e, w)
         else:
-            clock_to(e, tc + (e.call_latency if e.calls[e.call_i].op != OP_RECV else e.call_latency // 4))
+            clock_before(e, tc + (e.call_latency if e.calls[e.call_i].op != OP_RECV else e.call_latency // 4), due)
             e.call_i += 1
             start_call(e, e.call_i - 1)
     if until != NEVER:

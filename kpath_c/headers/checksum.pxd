@@ -95,6 +95,11 @@ cdef inline __sum16 ip_compute_csum(const void *buff, int length) noexcept nogil
     return csum_fold(csum_partial(buff, length, 0))
 
 cdef inline __sum16 ip_fast_csum(const void *iph, unsigned int ihl) noexcept nogil:
+    cdef u64 a, b
+    if ihl == 5:
+        a, b = get_unaligned_u64(iph), get_unaligned_u64(<const u8 *>iph + 8)
+        return csum_fold(csum_from64to32((a & 0xFFFFFFFFU) + (a >> 32) + (b & 0xFFFFFFFFU) + (b >> 32) +
+                                         get_unaligned_u32(<const u8 *>iph + 16)))
     return csum_fold(csum_partial(iph, <int>(ihl * 4), 0))
 
 cdef inline void csum_replace4(__sum16 *sum_, __be32 from_, __be32 to) noexcept nogil:

@@ -260,6 +260,7 @@ cdef enum:
     INT_MAX = 0x7FFFFFFF
     S32_MAX = 0x7FFFFFFF
     MSEC_PER_SEC = 1000
+    USUAL_HZ = 250
     USEC_PER_MSEC = 1000
     USEC_PER_SEC = 1000000
     NSEC_PER_USEC = 1000
@@ -1057,7 +1058,7 @@ cdef inline unsigned long __timeconst_to_hz(u32 hz, u32 per_sec, u32 x) noexcept
     cdef u64 adj = (<u64>1 << shift) * (d - 1) // d
     return (mul * x + adj) >> shift
 
-cdef inline unsigned int jiffies_to_msecs(const net *n, unsigned long j) noexcept nogil:
+cdef inline unsigned int __any_hz_jiffies_to_msecs(const net *n, unsigned long j) noexcept nogil:
     cdef u32 hz = n.e.hz
     cdef u32 cd
     if hz <= MSEC_PER_SEC and MSEC_PER_SEC % hz == 0:
@@ -1067,7 +1068,7 @@ cdef inline unsigned int jiffies_to_msecs(const net *n, unsigned long j) noexcep
     cd = __timeconst_gcd(hz, MSEC_PER_SEC)
     return <unsigned int>DIV_ROUND_UP(j * (MSEC_PER_SEC // cd), hz // cd)
 
-cdef inline unsigned int jiffies_to_usecs(const net *n, unsigned long j) noexcept nogil:
+cdef inline unsigned int __any_hz_jiffies_to_usecs(const net *n, unsigned long j) noexcept nogil:
     cdef u32 hz = n.e.hz
     cdef u32 cd
     if USEC_PER_SEC % hz == 0:
@@ -1075,25 +1076,47 @@ cdef inline unsigned int jiffies_to_usecs(const net *n, unsigned long j) noexcep
     cd = __timeconst_gcd(hz, USEC_PER_SEC)
     return <unsigned int>(j * (USEC_PER_SEC // cd) // (hz // cd))
 
-cdef inline unsigned long msecs_to_jiffies(const net *n, unsigned int m) noexcept nogil:
+cdef inline unsigned long __any_hz_msecs_to_jiffies(const net *n, unsigned int m) noexcept nogil:
     cdef u32 hz = n.e.hz
     if <int>m < 0:
         return MAX_JIFFY_OFFSET()
     if hz <= MSEC_PER_SEC and MSEC_PER_SEC % hz == 0:
         return (m + (MSEC_PER_SEC // hz) - 1) // (MSEC_PER_SEC // hz)
-    if hz > MSEC_PER_SEC and m > jiffies_to_msecs(n, MAX_JIFFY_OFFSET()):
+    if hz > MSEC_PER_SEC and m > __any_hz_jiffies_to_msecs(n, MAX_JIFFY_OFFSET()):
         return MAX_JIFFY_OFFSET()
     if hz > MSEC_PER_SEC and hz % MSEC_PER_SEC == 0:
         return <unsigned long>m * (hz // MSEC_PER_SEC)
     return __timeconst_to_hz(hz, MSEC_PER_SEC, m)
 
-cdef inline unsigned long usecs_to_jiffies(const net *n, unsigned int u) noexcept nogil:
+cdef inline unsigned long __any_hz_usecs_to_jiffies(const net *n, unsigned int u) noexcept nogil:
     cdef u32 hz = n.e.hz
-    if u > jiffies_to_usecs(n, MAX_JIFFY_OFFSET()):
+    if u > __any_hz_jiffies_to_usecs(n, MAX_JIFFY_OFFSET()):
         return MAX_JIFFY_OFFSET()
     if USEC_PER_SEC % hz == 0:
         return (<unsigned long>u + (USEC_PER_SEC // hz) - 1) // (USEC_PER_SEC // hz)
     return __timeconst_to_hz(hz, USEC_PER_SEC, u)
+
+# The kernel is built for one HZ and divides by constants. So do these for the usual one: a division by a variable costs
+# as much as twenty other instructions.
+cdef inline unsigned int jiffies_to_msecs(const net *n, unsigned long j) noexcept nogil:
+    if n.e.hz == USUAL_HZ:
+        return <unsigned int>(j * (MSEC_PER_SEC // USUAL_HZ))
+    return __any_hz_jiffies_to_msecs(n, j)
+
+cdef inline unsigned int jiffies_to_usecs(const net *n, unsigned long j) noexcept nogil:
+    if n.e.hz == USUAL_HZ:
+        return <unsigned int>(j * (USEC_PER_SEC // USUAL_HZ))
+    return __any_hz_jiffies_to_usecs(n, j)
+
+cdef inline unsigned long msecs_to_jiffies(const net *n, unsigned int m) noexcept nogil:
+    if n.e.hz == USUAL_HZ and <int>m >= 0:
+        return (m + (MSEC_PER_SEC // USUAL_HZ) - 1) // (MSEC_PER_SEC // USUAL_HZ)
+    return __any_hz_msecs_to_jiffies(n, m)
+
+cdef inline unsigned long usecs_to_jiffies(const net *n, unsigned int u) noexcept nogil:
+    if n.e.hz == USUAL_HZ and u < <u32>4000000000U:
+        return (<unsigned long>u + (USEC_PER_SEC // USUAL_HZ) - 1) // (USEC_PER_SEC // USUAL_HZ)
+    return __any_hz_usecs_to_jiffies(n, u)
 
 cdef inline unsigned long secs_to_jiffies(const net *n, unsigned long secs) noexcept nogil:
     return secs * n.e.hz

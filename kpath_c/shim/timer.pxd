@@ -7,6 +7,7 @@ cdef u64 next_timer_ns(net *n) noexcept nogil           # ns CLOCK_MONOTONIC of 
 # The same two on a machine whose interrupts (the tick, the high resolution timer) come late by so many ns.
 cdef u64 next_interrupt_ns(net *n, s64 tick_late, s64 hrtimer_late) noexcept nogil
 cdef void advance_late(net *n, u64 t_ns, s64 tick_late, s64 hrtimer_late) noexcept nogil
+cdef void advance_quiet(net *n, u64 t_ns) noexcept nogil
 cdef void advance(net *n, u64 t_ns) noexcept nogil      # runs all that is due until t_ns, and is then at t_ns
 
 # --- timer_list: times in jiffies

@@ -426,7 +426,7 @@ cdef inline void set_clock(net *n, u64 t_ns) noexcept nogil:
 cdef inline s64 next_wheel_ns(net *n, s64 late) noexcept nogil:
     """When the wheel's softirq has something to do: `late` behind the tick."""
     cdef timer_base *base = &n.timers
-    cdef s64 tick = <s64>(n.e.mono_ns - n.e.mono_ns % n.e.tick_ns)
+    cdef s64 tick = <s64>base.tick_ns
     if base.next_expiry_recalc:
         timer_recalc_next_expiry(n)
     if not base.timers_pending:
@@ -475,6 +475,11 @@ cdef void advance_late(net *n, u64 t_ns, s64 tick_late, s64 hrtimer_late) noexce
         n.in_softirq = softirq
     if t_ns > n.e.mono_ns:
         set_clock(n, t_ns)
+
+
+cdef void advance_quiet(net *n, u64 t_ns) noexcept nogil:
+    """The same where it is known that nothing is due until then (next_interrupt_ns())."""
+    set_clock(n, t_ns)
 
 
 cdef void advance(net *n, u64 t_ns) noexcept nogil:
