@@ -1,41 +1,93 @@
-"""python -m bench: all benchmarks (or those whose name contains one of the arguments) as a table."""
+"""python -m bench: all benchmarks (or those with one of the arguments in their name) as a table, beside their peers."""
 
 import argparse
+import json
+import platform
 import sys
 import time
+from pathlib import Path
 
-from bench.cases import CASES, Case
+from bench import chart, peers
+from kpath.bench import captures, cases
+from kpath.bench.cases import Case
+from kpath.bench.measure import Measured, measure, table
+
+FLOWS = [10**e for e in range(6)]
+PACKETS = [10**e for e in range(4, 8)]
 
 
-def measure(case: Case, rounds: int) -> float:
-    """The best of some rounds, ns for each unit: processor time, so that a busy machine does not count."""
-    best = float("inf")
-    for _ in range(rounds):
-        with case.ready() as run:
-            start = time.process_time_ns()
-            done = run.work()
-            spent = time.process_time_ns() - start
-            best = min(best, (run.ns() if run.ns else spent) / done)
-    return best
+def peer(case: Case, packets: int) -> float | None:
+    """ns of the C loop that a case is compared with."""
+    if case.peer is None:
+        return None
+    what, _, of = case.peer.partition(" ")
+    return peers.loop(what, of if what == "lookup" else str(captures.make(of, packets, cases.folder())))
+
+
+def others(packets: int) -> dict[str, float]:
+    """ns a packet of other readers of the 1-flow capture."""
+    path = captures.make("download", packets, cases.folder())
+    found = {"dpkt, raw reading": peers.dpkt_reads(path, False), "dpkt, full parse": peers.dpkt_reads(path, True)}
+    for name, what in (("C loop over the headers", "headers"), ("C loop over checksums", "checksums")):
+        ns = peers.loop(what, str(path))
+        if ns is not None:
+            found[name] = ns
+    return found
+
+
+def curves(most: int, rounds: int) -> dict[str, list[tuple[float, float]]]:
+    """ns a packet against the number of packets, of one flow and of one connection for every eight packets."""
+    out: dict[str, list[tuple[float, float]]] = {"1 flow": [], "8 packets a flow": []}
+    for n in (n for n in PACKETS if n <= most):
+        for name, kind in (("1 flow", "download"), ("8 packets a flow", "requests")):
+            out[name].append((n, measure(cases.replay_case(kind, n), rounds).ns))
+    return out
+
+
+def as_json(found: list[Measured], beside: dict[str, float]) -> dict[str, object]:
+    return {
+        "when": time.strftime("%Y-%m-%d"), "machine": platform.machine(), "python": platform.python_version(),
+        "cases": [{"name": m.case.name, "unit": m.case.unit, "ns": round(m.ns, 1), "best": round(m.best, 1),
+                   "goal": m.case.goal, "peer": m.case.peer, "peer_ns": m.peer and round(m.peer, 1)} for m in found],
+        "others": {name: round(ns, 1) for name, ns in beside.items()},
+    }
+
+
+def packets_chart(found: list[Measured], beside: dict[str, float]) -> str:
+    """Packets a second of whole replays and of other programs."""
+    rows = [(m.case.name, 1e9 / m.ns, True) for m in found if m.case.unit == "packet"]
+    rows += [(name, 1e9 / ns, False) for name, ns in beside.items()]
+    return chart.bars("Packets a second", sorted(rows, key=lambda r: r[1]), "/s")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("only", nargs="*", help="part of a benchmark's name")
-    parser.add_argument("--rounds", type=int, default=5, help="the best of so many counts (default 5)")
+    parser.add_argument("--rounds", type=int, default=5, help="the median of so many counts (default 5)")
+    parser.add_argument("--packets", type=int, default=cases.PACKETS, help="of each replay")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a goal is missed")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured")
+    parser.add_argument("--svg", type=Path, metavar="DIR", help="write charts")
+    parser.add_argument("--curves", type=int, default=0, metavar="N", help="also cost against size, up to N packets")
     args = parser.parse_args()
-    missed = 0
-    print(f"{'':<52} {'ns':>9} {'per second':>12} {'goal, ns':>9}")
-    for case in CASES:
-        if args.only and not any(part in case.name for part in args.only):
-            continue
-        ns = measure(case, args.rounds)
-        late = case.goal is not None and ns > case.goal
-        missed += late
-        goal = f"{case.goal:>9,.0f}" if case.goal else ""
-        print(f"{case.name:<52} {ns:>9,.1f} {1e9 / ns:>12,.0f} {goal}{'  missed' if late else ''}", flush=True)
-    return 1 if args.check and missed else 0
+    wanted = [c for c in cases.all_cases(args.packets) if not args.only or any(part in c.name for part in args.only)]
+    found = table(wanted, args.rounds, lambda c: peer(c, args.packets))
+    beside = {} if args.only else others(args.packets)
+    for name, ns in beside.items():
+        print(f"{name:<52} {ns:>9,.1f} {'':>9} {1e9 / ns:>12,.0f}")
+    grown = curves(args.curves, args.rounds) if args.curves else {}
+    for name, points in grown.items():
+        for n, ns in points:
+            print(f"{f'replay: {name}, {n:,.0f} packets':<52} {ns:>9,.1f} {'':>9} {1e9 / ns:>12,.0f}")
+    if args.json:
+        args.json.write_text(json.dumps(as_json(found, beside) | {"curves": grown}, indent=1) + "\n")
+    if args.svg:
+        args.svg.mkdir(parents=True, exist_ok=True)
+        (args.svg / "packets.svg").write_text(packets_chart(found, beside))
+        if grown:
+            text = chart.lines("Cost against size", grown, "packets in the capture", "ns a packet")
+            (args.svg / "curves.svg").write_text(text)
+    return 1 if args.check and any(m.late for m in found) else 0
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
 import pytest
 
-from bench.cases import CASES, Case
+from kpath.bench.cases import Case, all_cases
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+@pytest.mark.parametrize("case", all_cases(), ids=lambda c: c.name)
 def test_speed(benchmark, case: Case) -> None:
     """One round each where benchmarks are off: that every case still runs is a test of its own."""
     done, took = [], []

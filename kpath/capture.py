@@ -59,8 +59,8 @@ class Capture:
 
     Columns are memoryviews of int64: `t` ns since the epoch, `off` offset of the IP header in `buf`, `caplen` and
     `origlen` bytes of the IP packet held and on the wire, `number` the packet's number from 1, `link` the length of
-    the link header in front of `off`. `span` is the earliest and the latest time. `buf` is mutable (checksums are filled
-    in), but the file keeps its contents.
+    the link header in front of `off`. `span` is the earliest and the latest time. `buf` is mutable (checksums
+    are filled in), but the file keeps its contents.
     """
 
     path: str

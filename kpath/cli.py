@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import __version__, compare, output, report
+from .bench.command import bench_parser
 from .callgraph.command import callgraph_parser
 from .drill.command import drill_parser
 from .errors import InputError
@@ -56,7 +57,7 @@ def replay_parser(commands: Any) -> None:
 
 
 #: later commands are added here
-COMMANDS: tuple[Callable[[Any], None], ...] = (replay_parser, drill_parser, callgraph_parser)
+COMMANDS: tuple[Callable[[Any], None], ...] = (replay_parser, drill_parser, callgraph_parser, bench_parser)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -25,7 +25,7 @@ def from_capture(table: Table, spec: HostSpec) -> HostSpec:
         return spec
     conn = table.connection(c)
     sent = table.row(conn["syn_out"])
-    offered = sent
+    offered: dict[str, Any] | None = sent
     if sent["flags"] & 0x10:
         offered = table.row(conn["syn_in"]) if conn["syn_in"] >= 0 else None
     if sent["mss"]:

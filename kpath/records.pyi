@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-from array import array
 from collections.abc import Callable
+
+from .capture import Bytes
 
 LINKS: dict[int, str]
 
@@ -14,9 +15,9 @@ class Walk:
     latest: int
     cut: int
     cut_why: str
-    def __init__(self, buf: bytearray) -> None: ...
+    def __init__(self, buf: Bytes) -> None: ...
     def pcap(self, little: bool, nano: bool, linktype: int) -> None: ...
     def pcapng(
         self, section: Callable[[int], bool], interface: Callable[[int, int, bool], tuple[int, int, int]]
     ) -> None: ...
-    def columns(self) -> tuple[array[int], array[int], array[int], array[int], array[int], array[int]]: ...
+    def columns(self) -> tuple[memoryview[int], ...]: ...

@@ -7,6 +7,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_PROCESS_CPUTIME_ID, clock_gettime, timespec
 
+from kpath_c.headers.checksum cimport csum_partial, csum_tcpudp_magic
 from kpath_c.headers.tcp cimport *
 from kpath_c.inet_hashtables cimport __inet_lookup_established, inet_ehash_insert
 from kpath_c.sched cimport engine
@@ -18,7 +19,7 @@ from kpath_c.tcp_output cimport tcp_current_mss, tcp_transmit_skb, tcp_write_xmi
 
 cdef enum:
     HEADERS = 52                # IP, TCP, timestamps
-    SMALL = 64                  # payload of the data segments
+    MOST = 1448                 # payload of a segment, at most
     BATCH = 64                  # segments that one recv() takes
     STEP_NS = 1000              # virtual time from one segment to the next
     WRITE = 1 << 16
@@ -54,7 +55,7 @@ cdef u32 peer_packet(sock *sk, u8 *p, u32 payload) noexcept nogil:
     """Headers of a segment from the peer; seq, ack and timestamps come in next_packet(). Its length."""
     cdef iphdr *ip = <iphdr *>p
     cdef tcphdr *th = <tcphdr *>(p + sizeof(iphdr))
-    memset(p, 0, HEADERS + SMALL)
+    memset(p, 0, HEADERS + payload)
     ip.version_ihl = 0x45
     ip.tot_len = htons(<u16>(HEADERS + payload))
     ip.ttl = 64
@@ -73,20 +74,30 @@ cdef u32 peer_packet(sock *sk, u8 *p, u32 payload) noexcept nogil:
     return HEADERS + payload
 
 
-cdef inline sk_buff *next_packet(net *n, sock *sk, u8 *p, u32 length, u32 ack) noexcept nogil:
-    """The next in-order segment, as ip_local_deliver() hands it on: socket known (early demux), checksum verified."""
-    cdef tcp_sock *tp = tcp_sk(sk)
+cdef void fill_in_checksum(u8 *p, u32 length) noexcept nogil:
+    cdef iphdr *ip = <iphdr *>p
+    cdef tcphdr *th = <tcphdr *>(p + sizeof(iphdr))
+    cdef int n = <int>(length - sizeof(iphdr))
+    th.check = 0
+    th.check = csum_tcpudp_magic(ip.saddr, ip.daddr, <u32>n, IPPROTO_TCP, csum_partial(th, n, 0))
+
+
+cdef inline sk_buff *next_packet(net *n, sock *sk, u8 *p, u32 length, u32 seq, u32 ack, bint verified) noexcept nogil:
+    """A segment as ip_local_deliver() hands it on: socket known (early demux), checksum verified by the device or not."""
     cdef tcphdr *th = <tcphdr *>(p + sizeof(iphdr))
     cdef u32 *stamps = <u32 *>(p + sizeof(iphdr) + sizeof(tcphdr) + 4)
     cdef sk_buff *skb
-    th.seq = htonl(tp.rcv_nxt)
+    th.seq = htonl(seq)
     th.ack_seq = htonl(ack)
     stamps[0] = htonl(<u32>(n.e.mono_ns // 1000000))
     stamps[1] = stamps[0]
     skb = netdev_rx_skb(&n.dev, p, length, length)
     if skb == NULL:
         return NULL
-    skb.ip_summed = CHECKSUM_UNNECESSARY
+    if verified:
+        skb.ip_summed = CHECKSUM_UNNECESSARY
+    else:
+        fill_in_checksum(p, length)
     skb_reset_network_header(skb)
     skb.transport_header = skb.network_header + sizeof(iphdr)
     memset(IPCB(skb), 0, sizeof(inet_skb_parm))
@@ -104,42 +115,55 @@ cdef s64 cpu_ns() noexcept nogil:
     return t.tv_sec * 1000000000 + t.tv_nsec
 
 
-def receive_data(host, int slot, s64 count):
-    """In-order segments of 64 bytes, `count` rounded up to batches, and an application that reads each batch at once.
+cdef s64 clock_cost() noexcept nogil:
+    """What a look at that clock costs: it is a system call."""
+    cdef s64 start = cpu_ns()
+    cdef s64 last = start
+    cdef int i
+    for i in range(1000):
+        last = cpu_ns()
+    return (last - start) // 1000
 
-    Returns (segments, ACKs sent, ns of processor time that tcp_v4_rcv() took of it all). The device's and the IP
-    layer's part is done for a batch beforehand, the recv() behind it.
+
+def receive_data(host, int slot, s64 count, u32 payload=64, bint verified=True, int batch=BATCH):
+    """In-order segments of `payload` bytes, `count` rounded up to batches, and an application that reads `batch` each.
+
+    verified: the device has verified the checksums; else tcp_v4_rcv() does. Returns (segments, ACKs sent, ns of
+    processor time that tcp_v4_rcv() took of it all). The device's and the IP layer's part is done for a batch
+    beforehand, the recv() behind it.
     """
     cdef sock *sk = sock_of(host, slot)
     cdef net *n = sk.sk_net
-    cdef u8 packets[BATCH][HEADERS + SMALL]
+    cdef u8 packets[BATCH][HEADERS + MOST]
     cdef sk_buff *skbs[BATCH]
     cdef s64 before = sent
-    cdef s64 start, done = 0, ns = 0
+    cdef s64 start, done = 0, ns = 0, cost = clock_cost()
     cdef u32 length = 0
     cdef msghdr msg
     cdef int i
-    for i in range(BATCH):
-        length = peer_packet(sk, packets[i], SMALL)
+    if not (1 <= payload <= MOST and 1 <= batch <= BATCH):
+        raise ValueError(f"payload {payload}, batch {batch}: expected 1 to {MOST} and 1 to {BATCH}")
+    for i in range(batch):
+        length = peer_packet(sk, packets[i], payload)
     with nogil:
         while done < count:
-            for i in range(BATCH):
-                skbs[i] = next_packet(n, sk, packets[i], length, tcp_sk(sk).snd_nxt)
+            for i in range(batch):
+                skbs[i] = next_packet(n, sk, packets[i], length, tcp_sk(sk).rcv_nxt + <u32>i * payload,
+                                      tcp_sk(sk).snd_nxt, verified)
                 if skbs[i] == NULL:
                     with gil:
                         raise MemoryError()
-                (<tcphdr *>(packets[i] + sizeof(iphdr))).seq = htonl(tcp_sk(sk).rcv_nxt + <u32>i * SMALL)
             n.in_softirq = 1
             start = cpu_ns()
-            for i in range(BATCH):
+            for i in range(batch):
                 advance(n, n.e.mono_ns + STEP_NS)
                 tcp_v4_rcv(skbs[i])
-            ns += cpu_ns() - start
+            ns += cpu_ns() - start - cost
             n.in_softirq = 0
-            done += BATCH
+            done += batch
             memset(&msg, 0, sizeof(msg))
-            msg.count = BATCH * SMALL
-            tcp_recvmsg(sk, &msg, BATCH * SMALL, MSG_DONTWAIT)
+            msg.count = batch * payload
+            tcp_recvmsg(sk, &msg, batch * payload, MSG_DONTWAIT)
     return done, sent - before, ns
 
 
@@ -169,14 +193,15 @@ def receive_acks(host, int slot, int segments_each):
     cdef net *n = sk.sk_net
     cdef tcp_sock *tp = tcp_sk(sk)
     cdef u32 step = tcp_current_mss(sk) * <u32>segments_each
-    cdef u8 packet[HEADERS + SMALL]
+    cdef u8 packet[HEADERS]
     cdef u32 length = peer_packet(sk, packet, 0)
     cdef sk_buff *skb
     cdef s64 count = 0
     with nogil:
         while tp.snd_una != tp.snd_nxt:
             advance(n, n.e.mono_ns + STEP_NS)
-            skb = next_packet(n, sk, packet, length, tp.snd_una + min_u32(step, tp.snd_nxt - tp.snd_una))
+            skb = next_packet(n, sk, packet, length, tp.rcv_nxt,
+                              tp.snd_una + min_u32(step, tp.snd_nxt - tp.snd_una), 1)
             if skb == NULL:
                 break
             n.in_softirq = 1

@@ -1,7 +1,7 @@
 """net/checksum.h: the Internet checksum (RFC 1071), and how to change one without reading it all (RFC 1624).
 
 Sums are kept in the machine's byte order, as in the kernel: on a little-endian machine csum_fold() gives the field as
-it lies on the wire. csum_partial() adds 8 bytes at a time with the carry folded in.
+it lies on the wire.
 """
 from kpath_c.headers.kernel cimport *
 from kpath_c.headers.structs cimport in6_addr
@@ -39,31 +39,19 @@ cdef inline u32 csum_from64to32(u64 sum_) noexcept nogil:
     sum_ = (sum_ & 0xFFFFFFFFU) + (sum_ >> 32)
     return <u32>sum_
 
-cdef inline u64 __csum_add64(u64 a, u64 b) noexcept nogil:
-    cdef u64 res = a + b
-    return res + (res < b)
-
 cdef inline u32 csum_partial(const void *buff, int length, u32 wsum) noexcept nogil:
     """The sum of length bytes, begun at an even place, added to wsum."""
     cdef const u8 *p = <const u8 *>buff
-    cdef u64 a = wsum
-    cdef u64 b = 0
-    cdef u64 last = 0
-    while length >= 32:
-        a = __csum_add64(a, get_unaligned_u64(p))
-        b = __csum_add64(b, get_unaligned_u64(p + 8))
-        a = __csum_add64(a, get_unaligned_u64(p + 16))
-        b = __csum_add64(b, get_unaligned_u64(p + 24))
-        p += 32
-        length -= 32
-    while length >= 8:
-        a = __csum_add64(a, get_unaligned_u64(p))
-        p += 8
-        length -= 8
-    if length > 0:
-        memcpy(&last, p, <size_t>length)
-        b = __csum_add64(b, last)
-    return csum_from64to32(__csum_add64(a, b))
+    cdef u64 sum_ = wsum
+    cdef u32 last = 0
+    cdef int i
+    # Words into a sum twice as wide: no carry to look after, and the compiler takes several at once.
+    for i in range(length >> 2):
+        sum_ += get_unaligned_u32(p + 4 * i)
+    if length & 3:
+        memcpy(&last, p + (length & ~3), <size_t>(length & 3))
+        sum_ += last
+    return csum_from64to32(sum_)
 
 cdef inline u32 csum_tcpudp_nofold(__be32 saddr, __be32 daddr, u32 length, u8 proto, u32 wsum) noexcept nogil:
     """The pseudo header of RFC 9293 3.1."""

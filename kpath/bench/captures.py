@@ -1,9 +1,10 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """Captures for the benchmarks: one long flow, or many short ones, as long as is asked for.
 
 What arrives is made up here; what the local side answers is what kpath answers, so that a replay takes the road of a
 replay that agrees. Such a capture says something about speed and nothing about fidelity.
 
-    python -m bench.captures download 1000000 /tmp/download.pcap
+    python -m kpath.bench.captures download 1000000 /tmp/download.pcap
 """
 
 import argparse
@@ -24,8 +25,11 @@ US, MS, S = 10**3, 10**6, 10**9
 EPOCH, UPTIME = 1_700_000_000 * S, 1000 * S + 300 * US
 ISN, PEER_ISN = 0x10000000, 0x20000000
 MSS, PAYLOAD = 1460, 1448
+VERSION = 3  # of what is in the captures, which are kept
 TRAIN, GAP, PAUSE = 8, 12 * US, 108 * US  # full segments come in trains, 500 Mbit/s on the whole
 RTT = 2 * MS
+DELAYED_ACK = 40 * MS
+BLOCK = 1 << 16  # what a long upload is written in
 RAW_IP = 101
 FIN, SYN, PSH, ACK = 1, 2, 8, 16
 DATA_HEADER = 52
@@ -35,7 +39,7 @@ Packet = tuple[int, bytes, int]  # ns, the headers, length of the whole packet o
 
 def checksum(data: bytes) -> int:
     """The Internet checksum (RFC 1071) of an even number of bytes."""
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total = int(sum(struct.unpack(f"!{len(data) // 2}H", data)))
     total = (total & 0xFFFF) + (total >> 16)
     return ~(total + (total >> 16)) & 0xFFFF
 
@@ -128,24 +132,30 @@ def download(n: int) -> list[Packet]:
 
 
 def upload(n: int) -> list[Packet]:
-    """One flow of n packets: an application writes without end, the peer acknowledges every second segment."""
+    """One flow of n packets: an application writes block after block, the peer acknowledges every second segment."""
     host = new_host()
     connect(host, 0, EPOCH, 0)
-    host.add_call(EPOCH + 2 * US, -1, 0, 0, OP["send"], n * PAYLOAD)
+    for _ in range(n * PAYLOAD // BLOCK + 1):
+        host.add_call(EPOCH + 2 * US, -1, 0, 0, OP["send"], BLOCK)
     arrivals = [from_peer(EPOCH + RTT, FIRST_PORT, SYN | ACK, -1, 0)]
     host.receive(arrivals[0][1], arrivals[0][0])
     seen, unanswered = 1, 0
+    last, end = 0, 0
     while len(arrivals) + seen < n:
         acks = []
         for t, headers, length in emitted(host, seen):
             seen += 1
-            unanswered += length > len(headers)
+            if length > len(headers):
+                unanswered += 1
+                last, end = t, struct.unpack_from("!I", headers, 24)[0] + length - len(headers) - ISN - 1
             if unanswered == 2:
-                end = struct.unpack_from("!I", headers, 24)[0] + length - len(headers) - ISN - 1
-                acks.append(from_peer(t + RTT, FIRST_PORT, ACK, 0, end & 0xFFFFFFFF))
+                acks.append(from_peer(last + RTT, FIRST_PORT, ACK, 0, end & 0xFFFFFFFF))
                 unanswered = 0
-        if not acks:
-            host.run(host.now + 50 * MS)
+        if not acks:  # the delayed ACK, or a pause of the sender's
+            t = last + RTT + DELAYED_ACK
+            acks = [from_peer(t, FIRST_PORT, ACK, 0, end & 0xFFFFFFFF)] if unanswered else []
+            unanswered = 0
+            host.run(max(t - 1, host.now + MS) if acks else host.now + 50 * MS)
         for ack in acks:
             host.receive(ack[1], ack[0])
         arrivals += acks
@@ -203,12 +213,13 @@ KINDS: dict[str, Callable[[int], list[Packet]]] = {"download": download, "upload
 
 def make(kind: str, n: int, folder: Path) -> Path:
     """The capture of this kind with n packets in `folder`; kept, as the long ones take a while."""
-    path = folder / f"{kind}-{n}.pcap"
+    path = folder / f"kpath-{VERSION}-{kind}-{n}.pcap"
     return path if path.exists() else write(KINDS[kind](n), path)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.captures", description="Writes a capture for benchmarks.")
+    parser = argparse.ArgumentParser(prog="python -m kpath.bench.captures",
+                                     description="Writes a capture for benchmarks.")
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("packets", type=int)
     parser.add_argument("file", type=Path)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """The benchmarks: what is prepared, what is timed, and per what the time is given."""
 
 import contextlib
@@ -10,14 +11,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import captures
 from kpath import cli
-from kpath_c import benchmarks
+from kpath.bench import captures
+from kpath_c import benchmarks  # type: ignore[attr-defined]
 from kpath_c.host import Host
 
 SLOT = 0
 BULK = 40_000  # segments
 HOST_FILE = {"addr": [captures.LOCAL], "clock": {"mono_to_real_ns": captures.EPOCH - captures.UPTIME}}
+REPLAY_GOALS = {"download": 222, "upload": 222, "requests": 400}  # ns a packet
 PACKETS = int(os.environ.get("KPATH_BENCH_PACKETS") or 1_000_000)
 
 
@@ -34,12 +36,16 @@ class Run:
 
 @dataclass(frozen=True)
 class Case:
-    """A benchmark. `ready` prepares a run and cleans up behind it; goal: ns for each unit, None: not set."""
+    """A benchmark. `ready` prepares a run and cleans up behind it.
+
+    goal: ns for each unit; peer: what it is compared with (bench/peers.py). None: not set.
+    """
 
     name: str
     unit: str
     ready: Callable[[], contextlib.AbstractContextManager[Run]]
     goal: float | None = None
+    peer: str | None = None
 
 
 def established(mss: int = captures.MSS, window: int = 14, **route: int) -> Host:
@@ -48,6 +54,7 @@ def established(mss: int = captures.MSS, window: int = 14, **route: int) -> Host
     for name, value in (("wmem_max", 1 << 30), ("rmem_max", 1 << 30)):
         host.sysctl(f"net.core.{name}", str(value))
     host.sysctl("net.ipv4.tcp_wmem", f"4096 {1 << 29} {1 << 29}")
+    host.sysctl("net.ipv4.tcp_rmem", "4096 131072 131072")
     host.call(SLOT, "socket")
     host.call(SLOT, "connect", captures.PORT, s=captures.PEER)
     t, packet, _ = captures.from_peer(host.now + captures.RTT, captures.FIRST_PORT, captures.SYN | captures.ACK, -1, 0,
@@ -70,17 +77,18 @@ def lookups(sockets: int) -> Iterator[Run]:
 
 
 @contextmanager
-def small_data(alone: bool) -> Iterator[Run]:
-    """A peer with an MSS below 64 + 64 is acknowledged at every second segment of 64 bytes.
+def data(payload: int, batch: int, alone: bool = True, verified: bool = True, count: int = 500_000) -> Iterator[Run]:
+    """Segments in order, every second acknowledged: a peer with an MSS below 64 + 64 is at every second of 64 bytes.
 
-    alone: tcp_v4_rcv() and all below it; else from the device to the application's recv().
+    batch: how many the application reads at once. alone: tcp_v4_rcv() and all below it; else from the device to the
+    application's recv(). verified: the device has verified the checksums; else tcp_v4_rcv() does.
     """
-    host = established(mss=100)
-    benchmarks.receive_data(host, SLOT, 1000)  # the quick ACKs of a young connection are over
+    host = established(mss=captures.MSS if payload > 100 else 100)
+    benchmarks.receive_data(host, SLOT, 1000, payload, verified, batch)  # the quick ACKs of a young connection are over
     took = []
 
     def work() -> int:
-        segments, acks, ns = benchmarks.receive_data(host, SLOT, 500_000)
+        segments, acks, ns = benchmarks.receive_data(host, SLOT, count, payload, verified, batch)
         if not segments * 0.49 < acks < segments * 0.51:
             raise AssertionError(f"{acks} ACKs for {segments} segments: expected one for every second")
         took.append(ns)
@@ -137,11 +145,15 @@ def connections(count: int = 5000) -> Iterator[Run]:
     host.close()
 
 
+def folder() -> Path:
+    """Where captures are kept."""
+    return Path(os.environ.get("KPATH_BENCH_DIR") or tempfile.gettempdir())
+
+
 @contextmanager
-def replay(kind: str) -> Iterator[Run]:
+def replay(kind: str, packets: int) -> Iterator[Run]:
     """`kpath replay FILE --host FILE -q --json`, without the start of the interpreter."""
-    folder = Path(os.environ.get("KPATH_BENCH_DIR") or tempfile.gettempdir())
-    path = captures.make(kind, PACKETS, folder)
+    path = captures.make(kind, packets, folder())
     host_file = path.with_suffix(".host.json")
     host_file.write_text(json.dumps(HOST_FILE))
 
@@ -154,21 +166,31 @@ def replay(kind: str) -> Iterator[Run]:
         told = json.loads(out.getvalue())
         if told["segments_matched"] < 0.99 * max(told["segments_captured"], told["segments_emitted"]):
             raise AssertionError(f"{told['segments_matched']} of {told['segments_captured']} segments agree")
-        return PACKETS
+        return packets
     yield Run(work)
 
 
 CASES = [
-    *(Case(f"__inet_lookup_established, {n:,} sockets", "lookup", lambda n=n: lookups(n))  # type: ignore[misc]
-      for n in (10**2, 10**4, 10**6)),
-    Case("tcp_v4_rcv, 64 bytes in order, ACK every second", "segment", lambda: small_data(True), goal=250),
-    Case("the same from the device to recv()", "segment", lambda: small_data(False)),
+    *(Case(f"__inet_lookup_established, {n:,} sockets", "lookup", lambda n=n: lookups(n),  # type: ignore[misc]
+           peer=f"lookup {n}") for n in (10**2, 10**4, 10**6)),
+    Case("tcp_v4_rcv, 64 bytes in order, ACK every second", "segment", lambda: data(64, 64), goal=100),
+    Case("the same from the device to recv()", "segment", lambda: data(64, 64, alone=False)),
+    Case("tcp_v4_rcv, 1448 bytes, checksum verified", "segment", lambda: data(1448, 12, verified=False), goal=170),
     Case("tcp_v4_rcv, pure ACKs for two segments each", "ACK", pure_acks),
-    Case("tcp_write_xmit, bulk", "segment", write_xmit),
+    Case("tcp_write_xmit and all below, bulk", "segment", write_xmit, goal=120),
     Case("tcp_sendmsg and all below, bulk", "segment", sendmsg),
     Case("tcp_transmit_skb", "segment", transmit_skb),
-    Case("handshake to close", "connection", connections),
-    Case(f"replay: download, 1 flow, {PACKETS:,} packets", "packet", lambda: replay("download"), goal=3333),
-    Case(f"replay: upload, 1 flow, {PACKETS:,} packets", "packet", lambda: replay("upload"), goal=3333),
-    Case(f"replay: requests, {PACKETS // 6:,} flows, {PACKETS:,} packets", "packet", lambda: replay("requests")),
+    Case("handshake to close", "connection", connections, goal=600),
 ]
+
+
+def replay_case(kind: str, packets: int) -> Case:
+    """A whole replay of one of the captures."""
+    flows = f"{packets // 8:,} flows" if kind == "requests" else "1 flow"
+    return Case(f"replay: {kind}, {flows}, {packets:,} packets", "packet", lambda: replay(kind, packets),
+                goal=REPLAY_GOALS[kind], peer=f"headers {kind}")
+
+
+def all_cases(packets: int = PACKETS) -> list[Case]:
+    """Every benchmark, with so many packets in each replay."""
+    return CASES + [replay_case(kind, packets) for kind in REPLAY_GOALS]

@@ -1,0 +1,50 @@
+"""What kpath's speed is compared with: C loops built here, and dpkt."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from functools import cache
+from pathlib import Path
+
+import dpkt
+
+SOURCE = Path(__file__).parent / "peers" / "loops.c"
+
+
+@cache
+def loops() -> Path | None:
+    """The C loops, built; None where there is no compiler."""
+    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        return None
+    out = Path(tempfile.mkdtemp(prefix="kpath-bench-")) / "loops"
+    subprocess.run([*compiler.split(), "-O2", "-o", str(out), str(SOURCE)], check=True)
+    return out
+
+
+def loop(*args: str, rounds: int = 3) -> float | None:
+    """ns for each unit of one of the C loops, the best of some rounds."""
+    program = loops()
+    if program is None:
+        return None
+    best = float("inf")
+    for _ in range(rounds):
+        done = subprocess.run([str(program), *args], check=True, capture_output=True, text=True).stdout.split()
+        best = min(best, int(done[1]) / int(done[0]))
+    return best
+
+
+def dpkt_reads(path: Path, parse: bool) -> float:
+    """ns a packet of dpkt's reader, and of its IP and TCP parser where `parse`; 100,000 packets at the most."""
+    n = 0
+    start = time.process_time_ns()
+    with path.open("rb") as f:
+        for _, data in dpkt.pcap.Reader(f):
+            if parse:
+                _ = dpkt.ip.IP(data).data.seq
+            n += 1
+            if n == 100_000:
+                break
+    return (time.process_time_ns() - start) / n

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the benchmarks rest on: captures whose replay agrees, and a count of instructions that sees a change."""
+
+import json
+
+import pytest
+
+from bench import chart, instructions
+from bench.__main__ import as_json, packets_chart
+from kpath import cli
+from kpath.bench import captures, cases, measure
+
+
+@pytest.mark.parametrize("kind", captures.KINDS)
+def test_a_capture_is_as_long_as_asked_and_its_replay_agrees(kind, tmp_path, capsys):
+    path = captures.make(kind, 2000, tmp_path)
+    host = tmp_path / "host.json"
+    host.write_text(json.dumps(cases.HOST_FILE))
+    assert cli.main(["replay", str(path), "--host", str(host), "--json", "-q"]) in (0, 1)
+    told = json.loads(capsys.readouterr().out)
+    assert told["packets"] == 2000
+    most = max(told["segments_captured"], told["segments_emitted"])
+    assert most > 200
+    assert told["segments_matched"] >= most * 0.99
+
+
+def test_the_command_prints_a_line_for_each_benchmark(capsys):
+    assert cli.main(["bench", "tcp_transmit_skb", "--rounds", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert float(lines[1].removeprefix("tcp_transmit_skb").split()[0].replace(",", "")) > 1
+
+
+@pytest.mark.parametrize(("args", "why"), [(["nonsense"], "nonsense"), (["--rounds", "0"], "--rounds"),
+                                           (["--packets", "1"], "--packets")])
+def test_the_command_says_what_it_expected(args, why, capsys):
+    assert cli.main(["bench", *args]) == 2
+    assert why in capsys.readouterr().err
+
+
+def test_instructions_are_those_of_the_port_and_not_of_what_it_calls():
+    profile = """
+fn=(1) __pyx_f_7kpath_c_3tcp_tcp_push
+10 100
++1 20
+cfn=(2) memcpy
+calls=3 0
++1 5000
+fn=(2)
+7 5000
+fn=(3) __pyx_pw_7kpath_c_4host_4Host_1run
+9 700
+fn=(1)
+* 4
+"""
+    assert instructions.own(profile) == 124
+
+
+def test_the_chart_shows_what_was_measured():
+    case = cases.replay_case("download", 1000)
+    found = [measure.Measured(case, 500.0, 400.0)]
+    drawn = packets_chart(found, {"another": 1000.0})
+    assert "2 M /s" in drawn
+    assert "1 M /s" in drawn
+    assert drawn.count("<rect") == 3
+    assert as_json(found, {"another": 1000.0})["cases"][0]["ns"] == 500.0
+    curve = chart.lines("cost", {"a": [(10, 100.0), (1000, 200.0)]}, "size", "ns")
+    assert curve.count("<circle") == 2
