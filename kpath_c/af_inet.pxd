@@ -1,5 +1,6 @@
 """net/ipv4/af_inet.c"""
 from kpath_c.headers.tcp cimport *
+from kpath_c.headers.gso cimport gso_segs
 
 cdef enum:
     BIND_FORCE_ADDRESS_NO_PORT = 1 << 0
@@ -29,3 +30,6 @@ cdef void inet_sk_set_state(sock *sk, int state) noexcept nogil
 cdef void inet_sk_state_store(sock *sk, int newstate) noexcept nogil
 cdef void inet_sock_destruct(sock *sk) noexcept nogil
 cdef int inet_ctl_sock_init(net *n, sock *sk, int protocol) noexcept nogil
+cdef int inet_gso_segment(sk_buff *skb, u64 features, gso_segs *segs) noexcept nogil
+cdef sk_buff *inet_gro_receive(sk_buff_head *head, sk_buff *skb) noexcept nogil
+cdef int inet_gro_complete(sk_buff *skb, int nhoff) noexcept nogil

@@ -7,6 +7,9 @@ Deviations: TCP is the only protocol; the caller is privileged (ports below 1024
 protocol of msghdr; BPF, multicast groups and ioctl are left out.
 """
 from kpath_c.headers.tcp cimport *
+from kpath_c.headers.checksum cimport csum_replace2, ip_fast_csum
+from kpath_c.headers.gro cimport *
+from kpath_c.headers.gso cimport gso_segs, inet_gso_header
 from kpath_c.net_tcp cimport *
 from kpath_c.sock cimport (sk_alloc, sk_common_release, sock_init_data, sock_init_data_uid, release_sock,
                            sk_setup_caps, __sk_dst_check)
@@ -17,6 +20,7 @@ from kpath_c.route cimport inet_addr_type, ip_route_output_flow
 from kpath_c.tcp cimport tcp_close, tcp_disconnect, tcp_recvmsg, tcp_sendmsg, tcp_shutdown
 from kpath_c.tcp_fastopen cimport tcp_fastopen_init_key_once
 from kpath_c.tcp_ipv4 cimport tcp_v4_do_rcv
+from kpath_c.tcp_offload cimport tcp4_gro_complete, tcp4_gro_receive, tcp4_gso_segment
 
 
 # ------------------------------------------------------------------------------------------- states, destruction
@@ -455,3 +459,63 @@ cdef int inet_sk_rebuild_header(sock *sk) noexcept nogil:
     if err:
         sk.sk_err_soft = -err
     return err
+
+
+# ------------------------------------------------------------------------------------------- segmentation offload
+
+cdef int inet_gso_segment(sk_buff *skb, u64 features, gso_segs *segs) noexcept nogil:
+    """Each segment gets an IP id of its own, counted up from the packet's."""
+    cdef iphdr *iph = <iphdr *>segs.hdr
+    cdef int err
+    segs.ihl = ip_ihl(iph) * 4
+    if segs.ihl < sizeof(iphdr):
+        return -EINVAL
+    if iph.protocol != IPPROTO_TCP:
+        return -EPROTONOSUPPORT
+    segs.id = ntohs(iph.id)
+    err = tcp4_gso_segment(skb, features, segs)
+    if err == 0:
+        inet_gso_header(segs)
+    return err
+
+
+# Is it a packet that may be merged: TCP, no options, no fragment, header and length right?
+cdef bint gro_plain_ipv4(const iphdr *iph) noexcept nogil:
+    return (iph.protocol == IPPROTO_TCP and iph.version_ihl == 0x45 and not ip_is_fragment(iph) and
+            ip_fast_csum(iph, 5) == 0)
+
+
+cdef bint gro_same_ipv4(const iphdr *a, const iphdr *b) noexcept nogil:
+    return a.protocol == b.protocol and a.saddr == b.saddr and a.daddr == b.daddr
+
+
+cdef sk_buff *inet_gro_receive(sk_buff_head *head, sk_buff *skb) noexcept nogil:
+    """The IP header's part in GRO: which of the packets that are held are of the same hosts."""
+    cdef unsigned int off = skb_gro_offset(skb)
+    cdef iphdr *iph = <iphdr *>skb_gro_header(skb, off + <unsigned int>sizeof(iphdr), off)
+    cdef sk_buff *pp = NULL
+    cdef sk_buff *p = head.next
+    cdef int flush = 1
+    if iph != NULL and gro_plain_ipv4(iph):
+        NAPI_GRO_CB(skb).proto = iph.protocol
+        # A total length that is not the packet's (padding), or a reserved bit.
+        flush = (ntohs(iph.tot_len) ^ <u16>skb_gro_len(skb)) | (ntohs(iph.frag_off) & ~IP_DF)
+        while p != skb_list_end(head):
+            if NAPI_GRO_CB(p).same_flow and not gro_same_ipv4(iph, <iphdr *>(p.data + off)):
+                NAPI_GRO_CB(p).same_flow = 0
+            p = p.next
+        NAPI_GRO_CB(skb).flush |= <u16>flush
+        NAPI_GRO_CB(skb).network_offset = <u16>off
+        skb_gro_pull(skb, sizeof(iphdr))
+        skb_set_transport_header(skb, <int>skb_gro_offset(skb))
+        pp = tcp4_gro_receive(head, skb)
+    skb_gro_flush_final(skb, pp, flush)
+    return pp
+
+
+cdef int inet_gro_complete(sk_buff *skb, int nhoff) noexcept nogil:
+    cdef iphdr *iph = <iphdr *>(skb.data + nhoff)
+    cdef __be16 totlen = iph.tot_len
+    iph_set_totlen(iph, skb.len - <u32>nhoff)
+    csum_replace2(&iph.check, totlen, iph.tot_len)
+    return tcp4_gro_complete(skb, nhoff + <int>sizeof(iphdr))

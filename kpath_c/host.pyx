@@ -7,7 +7,7 @@ and drop reasons.
 from array import array
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 import socket as _socket
 
@@ -129,6 +129,7 @@ cdef class Host:
     cdef bint has_view
     cdef bint is_set_up
     cdef bint clock_given
+    cdef object before_gro          # whether what arrives has not been through GRO; None: as load() finds
     cdef list arrays
     cdef list planned
     cdef dict pool_left
@@ -163,6 +164,7 @@ cdef class Host:
             raise ValueError(f"device mtu {mtu!r}: expected 68 to 65535")
         netdev_setup(n, &n.dev, RX_MODES[rx], mtu, bool(dev.get("tso", False)), bool(dev.get("gso", False)),
                      bool(dev.get("gro", False)), QDISC_PFIFO_FAST)
+        self.device_limits(dev)
         if setup_net(n):
             raise MemoryError()
         engine_init(&self.e, n)
@@ -171,6 +173,28 @@ cdef class Host:
             self.add_addr(addr)
         self.arrays = []
         self.planned = []
+
+    cdef int device_limits(self, dict dev) except -1:
+        """What `ip -d link` and `ethtool -c` tell: sizes of super-segments, and how long the device waits for more."""
+        cdef net_device *d = &self.n.dev
+        gso = (MAX_TCP_HEADER + 1, GSO_MAX_SIZE)
+        gro = (0, GRO_MAX_SIZE)
+        ranges = {"gso_max_size": gso, "gso_ipv4_max_size": gso, "gso_max_segs": (1, GSO_MAX_SEGS),
+                  "gro_max_size": gro, "gro_ipv4_max_size": gro, "rx_usecs": (0, 1000000)}
+        for key, (low, high) in ranges.items():
+            if key in dev and not (isinstance(dev[key], int) and low <= dev[key] <= high):
+                raise ValueError(f"device {key} {dev[key]!r}: expected {low} to {high}")
+        if "gso_max_size" in dev:
+            netif_set_gso_max_size(d, dev["gso_max_size"])
+        if "gro_max_size" in dev:
+            netif_set_gro_max_size(d, dev["gro_max_size"])
+        d.gso_ipv4_max_size = dev.get("gso_ipv4_max_size", d.gso_ipv4_max_size)
+        d.gro_ipv4_max_size = dev.get("gro_ipv4_max_size", d.gro_ipv4_max_size)
+        d.gso_max_segs = dev.get("gso_max_segs", d.gso_max_segs)
+        d.rx_wait_ns = dev.get("rx_usecs", d.rx_wait_ns // 1000) * 1000
+        self.before_gro = dev.get("before_gro")
+        d.behind_gro = self.before_gro is False
+        return 0
 
     cdef int add_addr(self, str addr) except -1:
         cdef in6_addr a
@@ -400,6 +424,8 @@ cdef class Host:
         self.e.arr_cap = &vc[0]
         self.e.arr_len = &vl[0]
         self.e.n_arr = vt.shape[0]
+        if self.before_gro is None:
+            self.n.dev.behind_gro = not engine_before_gro(&self.e)
 
     def add_call(self, s64 t0, s64 t1, int thread, int slot, int op, s64 a0=0, s64 a1=0, s64 a2=0, s64 a3=0, str s="",
                  ret=None, errno=None, iov=None):
@@ -525,15 +551,30 @@ cdef class Host:
 
     def receive(self, bytes packet, t=None):
         """Delivers one IP packet at time t (ns; None: now), after everything due before. Its index, for drops()."""
+        return self.receive_together([packet], t)
+
+    def receive_together(self, list packets, t=None):
+        """Delivers IP packets that the device finds in one poll. The first one's index, for drops()."""
         self.alive()
         cdef s64 at = self.now if t is None else t
         cdef s64 index = self.e.n_arr + len(self.arrays)
-        self.start_clock(at)
-        self.arrays.append(packet)
-        cdef u8 *p = packet
-        cdef u32 length = <u32>len(packet)
-        with nogil:
-            engine_receive(&self.e, p, length, length, index, at)
+        cdef s64 count = len(packets)
+        cdef s64 *where = <s64 *>malloc(<size_t>(2 * count + 1) * sizeof(s64))
+        cdef s64 i
+        cdef bytes packet
+        if where == NULL:
+            raise MemoryError()
+        try:
+            for i in range(count):
+                packet = packets[i]
+                where[i] = <s64><size_t><u8 *>packet
+                where[count + i] = len(packet)
+            self.start_clock(at)
+            self.arrays += packets
+            with nogil:
+                engine_receive(&self.e, where, where + count, count, index, at)
+        finally:
+            free(where)
         return index
 
     def call(self, int slot, op, s64 a0=0, s64 a1=0, s64 a2=0, s64 a3=0, str s="", int thread=0, iov=None):

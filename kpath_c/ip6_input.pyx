@@ -47,7 +47,8 @@ cdef int ip6_input(sk_buff *skb) noexcept nogil:
     return 0
 
 
-cdef int ip6_rcv_finish(net *n, sk_buff *skb) noexcept nogil:
+# False: nobody knows the way, the packet is dropped.
+cdef bint ip6_rcv_finish_core(net *n, sock *sk, sk_buff *skb) noexcept nogil:
     if (n.ipv4.sysctl_ip_early_demux and skb_dst(skb) == NULL and skb.sk == NULL and
             ipv6_hdr(skb).nexthdr == IPPROTO_TCP and n.ipv4.sysctl_tcp_early_demux):
         tcp_v6_early_demux(skb)
@@ -56,6 +57,12 @@ cdef int ip6_rcv_finish(net *n, sk_buff *skb) noexcept nogil:
     if skb_dst(skb) == NULL:
         IP6_INC_STATS(n, IPSTATS_MIB_INNOROUTES)
         kfree_skb_reason(skb, SKB_DROP_REASON_IP_INNOROUTES)
+        return 0
+    return 1
+
+
+cdef int ip6_rcv_finish(net *n, sock *sk, sk_buff *skb) noexcept nogil:
+    if not ip6_rcv_finish_core(n, sk, skb):
         return NET_RX_DROP
     return dst_input(skb)
 
@@ -116,4 +123,61 @@ cdef int ipv6_rcv(sk_buff *skb, net_device *dev) noexcept nogil:
     skb = ip6_rcv_core(skb, n)
     if skb == NULL:
         return NET_RX_DROP
-    return ip6_rcv_finish(n, skb)
+    return ip6_rcv_finish(n, NULL, skb)
+
+
+# ------------------------------------------------------------------------------------------- lists
+
+cdef void ip6_sublist_rcv_finish(sk_buff_head *head) noexcept nogil:
+    while not skb_queue_empty(head):
+        dst_input(__skb_dequeue(head))
+
+
+cdef bint ip6_can_use_hint(const sk_buff *skb, const sk_buff *hint) noexcept nogil:
+    return (hint != NULL and skb_dst(skb) == NULL and
+            ipv6_addr_equal(&ipv6_hdr(hint).daddr, &ipv6_hdr(skb).daddr))
+
+
+# There are no routes by source and no rules.
+cdef const sk_buff *ip6_extract_route_hint(const sk_buff *skb) noexcept nogil:
+    return skb
+
+
+# All are routed before the first is delivered, as long as they go the same way.
+cdef void ip6_list_rcv_finish(net *n, sock *sk, sk_buff_head *head) noexcept nogil:
+    cdef const sk_buff *hint = NULL
+    cdef dst_entry *curr_dst = NULL
+    cdef sk_buff_head sublist
+    cdef sk_buff *skb
+    __skb_queue_head_init(&sublist)
+    while not skb_queue_empty(head):
+        skb = __skb_dequeue(head)
+        if ip6_can_use_hint(skb, hint):
+            skb_dst_copy(skb, hint)
+        elif not ip6_rcv_finish_core(n, sk, skb):
+            continue
+        if curr_dst != skb_dst(skb):
+            hint = ip6_extract_route_hint(skb)
+            if not skb_queue_empty(&sublist):
+                ip6_sublist_rcv_finish(&sublist)
+            curr_dst = skb_dst(skb)
+        __skb_queue_tail(&sublist, skb)
+    ip6_sublist_rcv_finish(&sublist)
+
+
+cdef void ip6_sublist_rcv(sk_buff_head *head, net_device *dev, net *n) noexcept nogil:
+    ip6_list_rcv_finish(n, NULL, head)
+
+
+cdef void ipv6_list_rcv(sk_buff_head *head, net_device *dev) noexcept nogil:
+    """Packets that the device hands up together (GRO, NAPI). The list is empty afterwards."""
+    cdef net *n = dev_net(dev)
+    cdef sk_buff_head sublist
+    cdef sk_buff *skb
+    __skb_queue_head_init(&sublist)
+    while not skb_queue_empty(head):
+        skb = ip6_rcv_core(__skb_dequeue(head), n)
+        if skb != NULL:
+            __skb_queue_tail(&sublist, skb)
+    if not skb_queue_empty(&sublist):
+        ip6_sublist_rcv(&sublist, dev, n)

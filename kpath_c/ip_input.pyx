@@ -183,18 +183,21 @@ cdef void ip_list_rcv_finish(net *n, sk_buff_head *head) noexcept nogil:
     cdef sk_buff_head sublist
     cdef sk_buff *skb
     __skb_queue_head_init(&sublist)
-    while True:
+    while not skb_queue_empty(head):
         skb = __skb_dequeue(head)
-        if skb == NULL:
-            break
         if ip_rcv_finish_core(n, skb, skb.dev, hint) == NET_RX_DROP:
             continue
         if curr_dst != skb_dst(skb):
             hint = ip_extract_route_hint(skb)
-            ip_sublist_rcv_finish(&sublist)
+            if not skb_queue_empty(&sublist):
+                ip_sublist_rcv_finish(&sublist)
             curr_dst = skb_dst(skb)
         __skb_queue_tail(&sublist, skb)
     ip_sublist_rcv_finish(&sublist)
+
+
+cdef void ip_sublist_rcv(sk_buff_head *head, net_device *dev, net *n) noexcept nogil:
+    ip_list_rcv_finish(n, head)
 
 
 cdef void ip_list_rcv(sk_buff_head *head, net_device *dev) noexcept nogil:
@@ -203,11 +206,9 @@ cdef void ip_list_rcv(sk_buff_head *head, net_device *dev) noexcept nogil:
     cdef sk_buff_head sublist
     cdef sk_buff *skb
     __skb_queue_head_init(&sublist)
-    while True:
-        skb = __skb_dequeue(head)
-        if skb == NULL:
-            break
-        skb = ip_rcv_core(skb, n)
+    while not skb_queue_empty(head):
+        skb = ip_rcv_core(__skb_dequeue(head), n)
         if skb != NULL:
             __skb_queue_tail(&sublist, skb)
-    ip_list_rcv_finish(n, &sublist)
+    if not skb_queue_empty(&sublist):
+        ip_sublist_rcv(&sublist, dev, n)

@@ -159,6 +159,8 @@ cdef struct engine:
     s64 *arr_len
     s64 n_arr
     s64 arr_i
+    s64 poll_first              # a device that is polled: its next poll finds this one to poll_last; -1 not known
+    s64 poll_last
     # calls
     call_ev *calls
     s64 n_calls
@@ -233,5 +235,6 @@ cdef int engine_add_pin(engine *e, const pin_entry *pin) noexcept nogil
 cdef int engine_slot(engine *e, int slot) noexcept nogil
 cdef void engine_run(engine *e, s64 until) noexcept nogil
 cdef void engine_run_to(engine *e, s64 until, s64 n_em, s64 call) noexcept nogil
-cdef void engine_receive(engine *e, u8 *ip, u32 caplen, u32 origlen, s64 index, s64 t) noexcept nogil
+cdef void engine_receive(engine *e, s64 *ip, s64 *length, s64 count, s64 index, s64 t) noexcept nogil
 cdef void engine_close_all(engine *e) noexcept nogil
+cdef bint engine_before_gro(const engine *e) noexcept nogil

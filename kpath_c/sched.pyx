@@ -21,9 +21,8 @@ from kpath_c.af_inet cimport (inet_accept, inet_bind, inet_create, inet_listen, 
 from kpath_c.af_inet6 cimport inet6_bind, inet6_create
 from kpath_c.ipv6_sockglue cimport ipv6_getsockopt, ipv6_setsockopt
 from kpath_c.ip_sockglue cimport ip_getsockopt, ip_setsockopt
-from kpath_c.ip6_input cimport ipv6_rcv
-from kpath_c.ip_input cimport ip_rcv
-from kpath_c.shim.netdevice cimport netdev_rx_skb, tcp_header_at
+from kpath_c.dev cimport netif_receive_skb
+from kpath_c.shim.netdevice cimport netdev_interrupt, netdev_poll_end, netdev_rx_skb, netdev_would_merge, tcp_header_at
 from kpath_c.shim.slab cimport kmem_cache_free, kmem_cache_zalloc
 from kpath_c.shim.timer cimport advance_late, advance_quiet, mod_timer, next_interrupt_ns, timer_delete, timer_setup
 from kpath_c.skbuff cimport put_page
@@ -922,15 +921,14 @@ cdef bint held_by_call(engine *e, call_ev *c, sock *sk, bint sleeps) noexcept no
         snd_nxt = tcp_sk(sk).snd_nxt
         sk.sk_lock_owned = 1
         while e.arr_i < e.n_arr:
-            t = e.arr_t[e.arr_i]
+            t = next_arrival(e)
             if t >= c.t1 or (sleeps and t > last + pause) or (e.call_i < e.n_calls and e.calls[e.call_i].t0 < t):
                 break
             if not answers(e, e.arr_i, sk, snd_nxt):
                 break
             last = max_s64(last, t)
             clock_to(e, last)
-            netif_receive_skb(e, e.buf + e.arr_off[e.arr_i], <u32>e.arr_cap[e.arr_i], <u32>e.arr_len[e.arr_i], e.arr_i)
-            e.arr_i += 1
+            arrive_next(e)
         sk.sk_lock_owned = 0
         if sk.sk_backlog.tail == NULL:
             break
@@ -1154,20 +1152,76 @@ cdef void vnet_hdr_gso(sk_buff *skb, u32 gso_size) noexcept nogil:
         skb.shinfo.gso_type = SKB_GSO_TCPV6 if skb.protocol == htons(ETH_P_IPV6) else SKB_GSO_TCPV4
 
 
-cdef void netif_receive_skb(engine *e, u8 *ip, u32 caplen, u32 origlen, s64 index) noexcept nogil:
-    """The driver's part: an skb for the packet, handed to IP."""
+cdef inline sk_buff *rx_skb(engine *e, u8 *ip, u32 caplen, u32 origlen, s64 index) noexcept nogil:
+    """The driver's part: an skb for the packet."""
     cdef sk_buff *skb = netdev_rx_skb(&e.n.dev, ip, caplen, origlen)
     if skb == NULL:
-        return
+        return NULL
     skb.packet_index = index
     if e.rx_gso >= 0:
         vnet_hdr_gso(skb, <u32>e.rx_gso)
+    return skb
+
+
+cdef void arrive(engine *e, u8 *ip, u32 caplen, u32 origlen, s64 index) noexcept nogil:
+    """A packet arrives at a device that is not polled."""
+    cdef sk_buff *skb = rx_skb(e, ip, caplen, origlen, index)
+    if skb == NULL:
+        return
     e.n.in_softirq = 1
-    if skb.protocol == htons(ETH_P_IPV6):
-        ipv6_rcv(skb, &e.n.dev)
-    else:
-        ip_rcv(skb, &e.n.dev)
+    netif_receive_skb(skb)
     e.n.in_softirq = 0
+
+
+cdef void arrive_polled(engine *e, u8 *buf, const s64 *off, const s64 *cap, const s64 *length) noexcept nogil:
+    """Packets poll_first to poll_last arrive in one poll of the device; the arrays begin with the first of them."""
+    cdef sk_buff *skb
+    cdef s64 i
+    for i in range(e.poll_last + 1 - e.poll_first):
+        skb = rx_skb(e, buf + off[i], <u32>cap[i], <u32>length[i], e.poll_first + i)
+        if skb != NULL:
+            __skb_queue_tail(&e.n.dev.rx_ring, skb)
+    netdev_interrupt(&e.n.dev)
+
+
+cdef void arrive_next(engine *e) noexcept nogil:
+    """What comes next in the capture arrives."""
+    cdef s64 i = e.arr_i
+    if e.n.dev.napi == NULL:
+        arrive(e, e.buf + e.arr_off[i], <u32>e.arr_cap[i], <u32>e.arr_len[i], i)
+    else:
+        e.arr_i = e.poll_last
+        arrive_polled(e, e.buf, e.arr_off + i, e.arr_cap + i, e.arr_len + i)
+    e.arr_i += 1
+
+
+cdef s64 poll_time(engine *e) noexcept nogil:
+    """When the next packets arrive at a device that is polled: with the last that it finds in the ring."""
+    if e.poll_first != e.arr_i:
+        e.poll_first = e.arr_i
+        e.poll_last = netdev_poll_end(&e.n.dev, e.arr_t, e.arr_i, e.n_arr)
+    return e.arr_t[e.poll_last]
+
+
+cdef inline s64 next_arrival(engine *e) noexcept nogil:
+    """When packet arr_i of the capture arrives."""
+    return e.arr_t[e.arr_i] if e.n.dev.napi == NULL else poll_time(e)
+
+
+cdef bint engine_before_gro(const engine *e) noexcept nogil:
+    """Was the capture taken in front of GRO? Then it shows segments that GRO would have merged, and none merged."""
+    cdef const net_device *dev = &e.n.dev
+    cdef bint found = 0
+    cdef s64 i
+    if dev.napi == NULL or netif_elide_gro(dev):
+        return 0
+    for i in range(e.n_arr):
+        if e.arr_len[i] > dev.mtu:
+            return 0
+        found = found or (i + 1 < e.n_arr and e.arr_t[i + 1] - e.arr_t[i] <= dev.rx_wait_ns and
+                          netdev_would_merge(e.buf + e.arr_off[i], <u32>e.arr_cap[i], <u32>e.arr_len[i],
+                                             e.buf + e.arr_off[i + 1], <u32>e.arr_cap[i + 1], <u32>e.arr_len[i + 1]))
+    return found
 
 
 cdef s64 arrival_latency(engine *e, s64 t) noexcept nogil:
@@ -1261,7 +1315,7 @@ cdef void engine_run_to(engine *e, s64 until, s64 n_em, s64 call) noexcept nogil
     while not e.oom:
         if e.n_em >= n_em or (e.stop_on_wake and e.n_wakes) or (call >= 0 and e.calls[call].state == CALL_DONE):
             return
-        ta = e.arr_t[e.arr_i] if e.arr_i < e.n_arr else NEVER
+        ta = next_arrival(e) if e.arr_i < e.n_arr else NEVER
         tc = e.calls[e.call_i].t0 if e.call_i < e.n_calls else NEVER
         w = e.runq[0] if e.n_runq else NULL
         tw = w.run_at if w != NULL else NEVER
@@ -1282,8 +1336,7 @@ cdef void engine_run_to(engine *e, s64 until, s64 n_em, s64 call) noexcept nogil
         if ta == t:
             before = e.n_em
             clock_before(e, ta + arrival_latency(e, ta), due)
-            netif_receive_skb(e, e.buf + e.arr_off[e.arr_i], <u32>e.arr_cap[e.arr_i], <u32>e.arr_len[e.arr_i], e.arr_i)
-            e.arr_i += 1
+            arrive_next(e)
             after_arrival(e, ta, e.n_em - before)
         elif tw == t:
             if postpone(e, w):
@@ -1298,11 +1351,22 @@ cdef void engine_run_to(engine *e, s64 until, s64 n_em, s64 call) noexcept nogil
         clock_to(e, until)
 
 
-cdef void engine_receive(engine *e, u8 *ip, u32 caplen, u32 origlen, s64 index, s64 t) noexcept nogil:
-    """Hands one packet over at time `t`, after all that is due before it."""
+cdef void engine_receive(engine *e, s64 *ip, s64 *length, s64 count, s64 index, s64 t) noexcept nogil:
+    """Hands packets over at time `t`, after all that is due before it: in one poll where the device is polled.
+
+    ip: their addresses; index: the first one's number.
+    """
+    cdef s64 i
     engine_run(e, t - 1)
     clock_to(e, t + e.rx_latency)
-    netif_receive_skb(e, ip, caplen, origlen, index)
+    if e.n.dev.napi != NULL:
+        e.poll_first = index
+        e.poll_last = index + count - 1
+        arrive_polled(e, NULL, ip, length, length)
+        e.poll_first = -1
+    else:
+        for i in range(count):
+            arrive(e, <u8 *><size_t>ip[i], <u32>length[i], <u32>length[i], index + i)
     engine_run(e, real_ns(e))
 
 
@@ -1384,6 +1448,7 @@ cdef int engine_init(engine *e, net *n) noexcept nogil:
     e.hrtimer_latency = 16000
     e.want_probes = 1
     e.rx_gso = -1
+    e.poll_first = -1
     n.hooks.ctx = e
     n.hooks.xmit = on_xmit
     n.hooks.drop = on_drop

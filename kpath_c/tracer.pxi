@@ -19,7 +19,7 @@ cdef extern from *:
     static struct kpath_trace {
         int on, active, timed, select;
         int64_t index;
-        const int64_t *arrival, *call;
+        const int64_t *arrival, *arrival_end, *call;
         void *rx, *call_fn, *wheel, *hrtimers;
         struct kpath_trace_entry *log;
         int64_t n, max;
@@ -43,12 +43,14 @@ cdef extern from *:
         return t.tv_sec * 1000000000LL + t.tv_nsec;
     }
 
-    static KPATH_UNTRACED void kpath_trace_root(uint64_t kind, int64_t index)
+    /* index..last: the packets of one poll, which share a root. */
+    static KPATH_UNTRACED void kpath_trace_root(uint64_t kind, int64_t index, int64_t last)
     {
-        kpath_trace.active = !kpath_trace.select ||
-            ((uint64_t)kpath_trace.select == kind && index == kpath_trace.index);
+        int wanted = (uint64_t)kpath_trace.select == kind && index <= kpath_trace.index && kpath_trace.index <= last;
+
+        kpath_trace.active = !kpath_trace.select || wanted;
         if (kpath_trace.active)
-            kpath_trace_put(kind, index);
+            kpath_trace_put(kind, wanted ? kpath_trace.index : index);
     }
 
     KPATH_UNTRACED void __cyg_profile_func_enter(void *fn, void *site)
@@ -56,11 +58,11 @@ cdef extern from *:
         if (!kpath_trace.on)
             return;
         if (fn == kpath_trace.rx)
-            kpath_trace_root(KPATH_ROOT_ARRIVAL, *kpath_trace.arrival);
+            kpath_trace_root(KPATH_ROOT_ARRIVAL, *kpath_trace.arrival, *kpath_trace.arrival_end);
         else if (fn == kpath_trace.call_fn)
-            kpath_trace_root(KPATH_ROOT_CALL, *kpath_trace.call);
+            kpath_trace_root(KPATH_ROOT_CALL, *kpath_trace.call, *kpath_trace.call);
         else if (fn == kpath_trace.wheel || fn == kpath_trace.hrtimers)
-            kpath_trace_root(KPATH_ROOT_TIMER, 0);
+            kpath_trace_root(KPATH_ROOT_TIMER, 0, 0);
         if (kpath_trace.active)
             kpath_trace_put((uint64_t)fn << 1, kpath_trace_now());
     }
@@ -82,6 +84,7 @@ cdef extern from *:
         int on, active, timed, select
         s64 index
         const s64 *arrival
+        const s64 *arrival_end
         const s64 *call
         void *rx
         void *call_fn
@@ -116,9 +119,11 @@ def trace(Host host, select=None, s64 index=0, bint timed=False, s64 limit=1 << 
     kpath_trace.select = SELECT[select]
     kpath_trace.index = index
     kpath_trace.timed = timed
-    kpath_trace.arrival = &host.e.arr_i
+    polled = host.n.dev.napi != NULL
+    kpath_trace.arrival = &host.e.poll_first if polled else &host.e.arr_i
+    kpath_trace.arrival_end = &host.e.poll_last if polled else &host.e.arr_i
     kpath_trace.call = &host.e.entered
-    kpath_trace.rx = <void *>netif_receive_skb
+    kpath_trace.rx = <void *>arrive_polled if polled else <void *>arrive
     kpath_trace.call_fn = <void *>do_call
     kpath_trace.wheel = <void *>__run_timers
     kpath_trace.hrtimers = <void *>hrtimer_run_softirq

@@ -46,6 +46,26 @@ def test_a_syn_ack_goes_down_the_active_open(handshake):
     assert order.index("tcp_ack") < order.index("tcp_finish_connect") < order.index("__tcp_send_ack")
 
 
+def test_a_device_with_napi_is_polled(tmp_path):
+    """As the seeds have it, from the softirq to TCP; the driver's poll function is ours (shim/netdevice.pyx)."""
+    host = json.loads(Path(OPTIONS["host"]).read_text())
+    host["device"] = {**host.get("device", {}), "rx": "nic", "gro": True}
+    (tmp_path / "host.json").write_text(json.dumps(host))
+    roots = record(f"{BASE}.pcap", Selection(packet=2), **{**OPTIONS, "host": str(tmp_path / "host.json")}).roots
+    assert nested(roots[0].calls, "net_rx_action", "napi_poll", "nic_poll", "napi_complete_done", "gro_normal_list",
+                  "netif_receive_skb_list_internal", "__netif_receive_skb_list", "__netif_receive_skb_list_core",
+                  "__netif_receive_skb_list_ptype", "ip_list_rcv", "ip_sublist_rcv", "ip_list_rcv_finish",
+                  "ip_sublist_rcv_finish", "dst_input", "ip_local_deliver", "ip_local_deliver_finish",
+                  "ip_protocol_deliver_rcu", "tcp_v4_rcv")
+
+
+def test_a_device_without_hands_over_each_packet(handshake):
+    (root,) = [r for r in handshake.roots if r.label.startswith("packet 2 ")]
+    assert nested(root.calls, "netif_receive_skb", "__netif_receive_skb", "__netif_receive_skb_one_core", "ip_rcv",
+                  "ip_rcv_finish", "ip_local_deliver", "ip_local_deliver_finish", "ip_protocol_deliver_rcu",
+                  "tcp_v4_rcv")
+
+
 def test_a_connect_sends_the_syn(handshake):
     (root,) = [r for r in handshake.roots if r.label.endswith(": connect")][:1]
     assert nested(root.calls, "inet_stream_connect", "tcp_v4_connect", "inet_hash_connect")

@@ -18,8 +18,8 @@ CACHE_LINE = 64
 ROOMS = ("headers", "shim", "ported", "host", "kpath")
 HOST_FILES = {"host", "sched", "sockstate", "testing", "benchmarks"}
 NAMES = {"kpath_c.snmp_names", "kpath_c.dropreason_names"}  # tables of words, without code
-#: the device makes and frees packets, which are ported code (net/core/skbuff.c)
-ALLOWED = {("shim/netdevice.pyx", "kpath_c.skbuff")}
+#: a driver calls the kernel: packets (skbuff.c), NAPI (dev.c) and GRO on the way in, GSO on the way out
+ALLOWED = {("shim/netdevice.pyx", f"kpath_c.{name}") for name in ("skbuff", "dev", "net_gro", "gso")}
 
 
 @pytest.mark.parametrize("field", testing.common_offsets())

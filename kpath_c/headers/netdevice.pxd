@@ -45,6 +45,8 @@ cdef enum:
     GSO_MAX_SEGS = 65535
     GSO_LEGACY_MAX_SIZE = 65536
     GSO_MAX_SIZE = 8 * 65535
+    GRO_LEGACY_MAX_SIZE = 65536
+    GRO_MAX_SIZE = 8 * 65535
     # A kernel without WLAN and IP tunnels, as in virtual machines and in the corpus that this port is checked against:
     # MAX_TCP_HEADER is 192 there. (A distribution's kernel has 128 + 48 here, and 320.)
     LL_MAX_HEADER = 32
@@ -60,6 +62,23 @@ cdef enum:
     NETDEV_TX_BUSY = 0x10
     NET_RX_SUCCESS = 0
     NET_RX_DROP = 1
+
+# napi_struct.state
+cdef enum:
+    NAPIF_STATE_SCHED = 1 << 0
+    NAPIF_STATE_MISSED = 1 << 1
+
+cdef enum gro_result:
+    GRO_MERGED
+    GRO_MERGED_FREE
+    GRO_HELD
+    GRO_NORMAL
+    GRO_CONSUMED
+
+cdef enum:
+    NAPI_POLL_WEIGHT = 64
+    GRO_NORMAL_BATCH = 8                # net_hotdata.gro_normal_batch
+    NETDEV_BUDGET = 300                 # net_hotdata.netdev_budget
 
 # net_device.qdisc
 cdef enum qdisc_kind:
@@ -92,8 +111,35 @@ cdef inline bint netif_needs_gso(sk_buff *skb, u64 features) noexcept nogil:
     return skb_is_gso(skb) and (not skb_gso_ok(skb, features) or
                                 (skb.ip_summed != CHECKSUM_PARTIAL and skb.ip_summed != CHECKSUM_UNNECESSARY))
 
-cdef inline unsigned int netif_get_gso_max_size(const net_device *dev) noexcept nogil:
-    return dev.gso_max_size
+cdef inline unsigned int netif_get_gso_max_size(const net_device *dev, const sk_buff *skb) noexcept nogil:
+    return dev.gso_max_size if skb.protocol == htons(ETH_P_IPV6) else dev.gso_ipv4_max_size
+
+cdef inline unsigned int netif_get_gro_max_size(const net_device *dev, const sk_buff *skb) noexcept nogil:
+    return dev.gro_max_size if skb.protocol == htons(ETH_P_IPV6) else dev.gro_ipv4_max_size
+
+# `ip link set gso_max_size`: IPv4's limit follows as long as an IPv4 header can say such lengths.
+cdef inline void netif_set_gso_max_size(net_device *dev, unsigned int size) noexcept nogil:
+    dev.gso_max_size = size
+    if size <= GSO_LEGACY_MAX_SIZE:
+        dev.gso_ipv4_max_size = size
+
+cdef inline void netif_set_gro_max_size(net_device *dev, unsigned int size) noexcept nogil:
+    dev.gro_max_size = size
+    if size <= GRO_LEGACY_MAX_SIZE:
+        dev.gro_ipv4_max_size = size
+
+cdef inline bint netif_elide_gro(const net_device *dev) noexcept nogil:
+    return not dev.features & <u64>NETIF_F_GRO
+
+cdef inline bint napi_is_scheduled(const napi_struct *n) noexcept nogil:
+    return (n.state & NAPIF_STATE_SCHED) != 0
+
+cdef inline bint napi_schedule_prep(napi_struct *n) noexcept nogil:
+    if napi_is_scheduled(n):
+        n.state |= NAPIF_STATE_MISSED
+        return 0
+    n.state |= NAPIF_STATE_SCHED
+    return 1
 
 cdef inline net *dev_net(const net_device *dev) noexcept nogil:
     return dev.nd_net

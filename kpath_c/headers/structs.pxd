@@ -9,6 +9,8 @@ from kpath_c.headers.types cimport *
 
 cdef enum:
     MAX_SKB_FRAGS = 17
+    GRO_HASH_BUCKETS = 8
+    GRO_HDR_MAX = 100                   # IPv6 and TCP with all options: what GRO merges has no other headers
     ICSK_CA_PRIV_U64 = 13
     TCP_NUM_SACKS = 4
     TCP_CA_NAME_MAX = 16
@@ -244,11 +246,36 @@ cdef struct sk_buff:
     int skb_iif
     tcp_skb_cb cb
     skb_shared_info shinfo
+    u8 gro_hdr[GRO_HDR_MAX]             # the headers, where GRO has changed them; else not used (and never cleared)
 
 cdef struct sk_buff_head:
     sk_buff *next                       # same place as in sk_buff: the head is a list member
     sk_buff *prev
     u32 qlen
+
+# What GRO notes of a packet, in skb.cb until the packet goes up.
+cdef struct napi_gro_cb:
+    sk_buff *last                       # of the frag_list, or the packet itself
+    unsigned long age                   # jiffies when it was held
+    int data_offset
+    u16 flush
+    u16 count                           # segments in it
+    u16 proto
+    u8 same_flow
+    u8 csum_valid
+    u8 csum_cnt
+    u8 free                             # NAPI_GRO_FREE*
+    u8 ip_fixedid
+    u8 own_hdr                          # the headers are in gro_hdr
+    u32 csum
+    u16 network_offset
+
+# Packets of the kernel's struct gro_list stand in a sk_buff_head, which counts them.
+cdef struct gro_node:
+    unsigned long bitmask
+    sk_buff_head hash[GRO_HASH_BUCKETS]
+    sk_buff_head rx_list
+    u32 rx_count                        # segments in it
 
 # ---------------------------------------------------------------------------------------------- devices and routes
 
@@ -277,6 +304,26 @@ cdef struct net_device:
     hrtimer txq_timer
     list_head tx_done                   # sent packets that the device has not completed yet, oldest first
     hrtimer tx_done_timer
+    unsigned int gro_max_size
+    unsigned int gro_ipv4_max_size
+    u8 behind_gro                       # what arrives was captured behind GRO: it is not done again
+    u32 rx_wait_ns                      # from the first packet in the ring to the poll
+    sk_buff_head rx_ring                # received, and not polled yet
+    napi_struct *napi                   # NULL: the driver calls netif_receive_skb()
+
+cdef struct napi_struct:
+    list_head poll_list
+    unsigned long state                 # NAPIF_STATE_*
+    int weight
+    int (*poll)(napi_struct *napi, int budget) noexcept nogil
+    net_device *dev
+    gro_node gro
+
+# One CPU.
+cdef struct softnet_data:
+    list_head poll_list
+    u8 in_net_rx_action
+    u32 time_squeeze
 
 cdef struct dst_ops:
     u16 family
@@ -1491,3 +1538,5 @@ cdef struct net:
     int next_trace_id
     u8 in_softirq
     u8 closing
+    softnet_data softnet
+    napi_struct napi                    # of dev

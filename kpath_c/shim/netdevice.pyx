@@ -12,14 +12,21 @@ Received: the truesize and the layout (linear part, fragments) of the skb that t
 - nic   a driver with 2 KiB receive buffers and build_skb() (ixgbe, i40e, ice ...): 2304 a packet, whatever its size.
         GRO adds 2048 for each further segment.
 
-Sent: a packet with TSO is cut here if the device cannot do it (tcp_gso_segment(), inet_gso_segment()): sequence
-numbers and IP ids count up, FIN and PSH stay on the last segment, CWR on the first, everything else is the same in
-all. TUN orphans the skb, so TCP small queues (tcp_small_queue_check()) never hold it back; other devices keep it
-charged until tx completion. pfifo_fast, fq_codel, mq and noqueue pass straight through, as their queues are never
-full here; fq holds a packet until its departure time (skb_mstamp_ns), give or take its timer's slack.
+tun, vnet, and veth without GRO hand each packet to netif_receive_skb(). nic, and veth with GRO, are polled (NAPI). What
+belongs to one poll: a poll begins `rx_usecs` after the first packet (20 us unless the host file says otherwise; 0: the
+same arrival instant), takes what has come by then, and whatever comes while it handles that (1 us a packet); it does
+so at the stamp of the last of them. Where a capture shows no packet above the MTU but segments that GRO would have
+merged within a poll, it was taken in front of GRO (by the peer, by a box on the way, or with GRO in the driver hidden
+from it), and the packets of a poll are merged here; else it was taken behind it, as tcpdump does on the host itself,
+packets are what GRO made of them, and only those of one arrival instant go up as a list. `before_gro` in the host
+file's device says it outright.
 
-Follows drivers/net/{tun,veth}.c, net/core/{dev,gso}.c, net/ipv4/{tcp_offload,af_inet}.c, net/sched/sch_fq.c of Linux
-6.18 (GPL-2.0-only).
+Sent: a packet with TSO is cut (skb_gso_segment()) if the device cannot do it. TUN orphans the skb, so TCP small queues
+(tcp_small_queue_check()) never hold it back; other devices keep it charged until tx completion. pfifo_fast, fq_codel,
+mq and noqueue pass straight through, as their queues are never full here; fq holds a packet until its departure time
+(skb_mstamp_ns), give or take its timer's slack.
+
+Follows drivers/net/{tun,veth}.c, the transmit side of net/core/dev.c, net/sched/sch_fq.c of Linux 6.18 (GPL-2.0-only).
 
 Deviations: fq keeps one order by departure time instead of one queue a flow; its fairness and limits have nothing to
 do where the device is never busy. The link layer's header is not modelled beyond its length.
@@ -28,6 +35,11 @@ from libc.string cimport strncpy
 from kpath_c.headers.tcp cimport *
 from kpath_c.headers.checksum cimport csum_fold, csum_ipv6_nofold, csum_tcpudp_nofold
 from kpath_c.headers.errqueue cimport SCM_TSTAMP_SCHED
+from kpath_c.headers.gso cimport gso_next, gso_segs
+from kpath_c.headers.hash cimport ipv6_addr_hash, jhash_3words
+from kpath_c.dev cimport dev_init, napi_complete_done, net_rx_action, netif_napi_add
+from kpath_c.gso cimport skb_gso_segment
+from kpath_c.net_gro cimport gro_normal_one, napi_gro_receive, napi_schedule
 from kpath_c.shim.rbtree cimport rb_erase, rb_insert_color
 from kpath_c.shim.slab cimport kmem_cache_alloc, kmem_cache_free, kmem_cache_init
 from kpath_c.shim.timer cimport hrtimer_cancel, hrtimer_setup, hrtimer_start_range_ns
@@ -41,6 +53,8 @@ cdef enum:
     NIC_TX_COMPLETION_NS = 10000
     SENDER_PAGE = 32768                 # what one fragment of a sender holds at most (SKB_FRAG_PAGE_ORDER)
     VNET_CSUM_END = 18                  # csum_offset + 2 of TCP: behind the IP header
+    RX_WAIT_NS = 20000                  # rx_usecs, where it is not known
+    NAPI_PACKET_NS = 1000               # what a poll spends on a packet
 
 # A packet that waits in the qdisc, or for its completion.
 cdef struct txq_entry:
@@ -65,6 +79,8 @@ cdef void netdev_setup(net *n, net_device *dev, int rx_mode_, unsigned int mtu, 
     dev.gso_max_size = GSO_LEGACY_MAX_SIZE
     dev.gso_ipv4_max_size = GSO_LEGACY_MAX_SIZE
     dev.gso_max_segs = GSO_MAX_SEGS
+    dev.gro_max_size = GRO_LEGACY_MAX_SIZE
+    dev.gro_ipv4_max_size = GRO_LEGACY_MAX_SIZE
     dev.features = <u64>(NETIF_F_SG | NETIF_F_FRAGLIST)
     if gso:
         dev.features |= <u64>NETIF_F_GSO
@@ -83,6 +99,11 @@ cdef void netdev_setup(net *n, net_device *dev, int rx_mode_, unsigned int mtu, 
         dev.tx_completion_ns = 0 if rx_mode_ == RX_VETH else NIC_TX_COMPLETION_NS
         strncpy(dev.name, "eth0", sizeof(dev.name))
     INIT_LIST_HEAD(&dev.tx_done)
+    dev_init(n)
+    dev.rx_wait_ns = RX_WAIT_NS
+    __skb_queue_head_init(&dev.rx_ring)
+    if rx_mode_ == RX_NIC or (rx_mode_ == RX_VETH and gro):
+        netif_napi_add(dev, &n.napi, nic_poll)
     hrtimer_setup(n, &dev.txq_timer, txq_expire, TIMER_KIND_QDISC)
     hrtimer_setup(n, &dev.tx_done_timer, tx_done_expire, TIMER_KIND_TX_DONE)
     if n.txq_slab.name == NULL:
@@ -236,9 +257,7 @@ cdef sk_buff *netdev_rx_skb(net_device *dev, u8 *iph, u32 caplen, u32 length) no
         return NULL
 
     skb.dev = dev
-    skb.skb_iif = dev.ifindex
     skb.data = iph
-    skb.network_header = iph
     skb.caplen_left = caplen
     skb.protocol = htons(ETH_P_IPV6) if v6 else htons(ETH_P_IP)
     skb.pkt_type = PACKET_HOST
@@ -260,16 +279,90 @@ cdef sk_buff *netdev_rx_skb(net_device *dev, u8 *iph, u32 caplen, u32 length) no
     return skb
 
 
+# What the device's hash function (RSS), or the peer's socket where that is the driver, tells flows apart by.
+cdef u32 rx_hash(const sk_buff *skb) noexcept nogil:
+    cdef u32 at = tcp_header_at(skb.data, skb.caplen_left)
+    cdef const iphdr *ip = <const iphdr *>skb.data
+    cdef const ipv6hdr *ip6 = <const ipv6hdr *>skb.data
+    cdef u32 ports
+    if not at:
+        return 0
+    ports = (<const u32 *>(skb.data + at))[0]
+    if ip_version(ip) == 6:
+        return jhash_3words(ipv6_addr_hash(&ip6.saddr), ipv6_addr_hash(&ip6.daddr), ports, 0)
+    return jhash_3words(ip.saddr, ip.daddr, ports, 0)
+
+
+# A driver's poll function: hands at most `budget` packets of the ring over.
+cdef int nic_poll(napi_struct *napi, int budget) noexcept nogil:
+    cdef net_device *dev = napi.dev
+    cdef sk_buff *skb
+    cdef int work = 0
+    while work < budget and not skb_queue_empty(&dev.rx_ring):
+        skb = __skb_dequeue(&dev.rx_ring)
+        if dev.behind_gro:
+            gro_normal_one(&napi.gro, skb, max_u16(1, skb.shinfo.gso_segs))
+        else:
+            skb.hash = rx_hash(skb)
+            napi_gro_receive(napi, skb)
+        work += 1
+    if work < budget:
+        napi_complete_done(napi, work)
+    return work
+
+
+cdef void netdev_interrupt(net_device *dev) noexcept nogil:
+    """There are packets in the ring: the softirq runs until they are gone."""
+    cdef net *n = dev.nd_net
+    napi_schedule(dev.napi)
+    while not list_empty(&n.softnet.poll_list):
+        net_rx_action(n)
+
+
+cdef s64 netdev_poll_end(const net_device *dev, const s64 *t, s64 i, s64 n_packets) noexcept nogil:
+    """Which is the last packet of the poll that begins with packet i? t: when each arrives."""
+    cdef bint merges = dev.rx_wait_ns and not dev.behind_gro
+    cdef s64 until = t[i] + (dev.rx_wait_ns if merges else 0)
+    while i + 1 < n_packets and t[i + 1] <= until:
+        i += 1
+        if merges:
+            until += NAPI_PACKET_NS
+    return i
+
+
+cdef bint netdev_would_merge(const u8 *a, u32 a_caplen, u32 a_length, const u8 *b, u32 b_caplen,
+                             u32 b_length) noexcept nogil:
+    """Would GRO make one of these two packets? (Not all its rules: those that tell a stream of full segments.)"""
+    cdef u32 at = tcp_header_at(a, a_caplen)
+    cdef u32 addrs = 32 if at == sizeof(ipv6hdr) else 8     # they and the ports stand side by side in both versions
+    cdef const tcphdr *tha = <const tcphdr *>(a + at)
+    cdef const tcphdr *thb = <const tcphdr *>(b + at)
+    cdef u8 ends = TCPHDR_SYN | TCPHDR_RST | TCPHDR_URG
+    cdef u32 hdr_len, length
+    if not at or tcp_header_at(b, b_caplen) != at or memcmp(a + at - addrs, b + at - addrs, addrs + 4):
+        return 0
+    hdr_len = at + (<u32>tha.doff_res >> 4) * 4
+    length = a_length - hdr_len
+    if a_length < hdr_len + TCP_MSS_DEFAULT or b_length <= hdr_len or b_length > a_length:
+        return 0
+    if tha.flags & (ends | TCPHDR_PSH | TCPHDR_FIN) or thb.flags & ends or tha.doff_res != thb.doff_res:
+        return 0
+    return tha.ack_seq == thb.ack_seq and ntohl(tha.seq) + length == ntohl(thb.seq)
+
+
 # ---------------------------------------------------------------------------------------------- sending
 
+cdef u64 gso_features_check(const sk_buff *skb, net_device *dev, u64 features) noexcept nogil:
+    if (skb.shinfo.gso_segs > dev.gso_max_segs or skb.len >= netif_get_gso_max_size(dev, skb) or
+            not skb.shinfo.gso_type):
+        features &= ~<u64>NETIF_F_GSO_MASK
+    return features
+
+
 cdef u64 netif_skb_features(sk_buff *skb) noexcept nogil:
-    cdef net_device *dev = skb.dev
-    cdef u64 features = dev.features
-    cdef u32 max_size
+    cdef u64 features = skb.dev.features
     if skb_is_gso(skb):
-        max_size = dev.gso_max_size if skb.protocol == htons(ETH_P_IPV6) else dev.gso_ipv4_max_size
-        if skb.shinfo.gso_segs > dev.gso_max_segs or skb.len >= max_size or not skb.shinfo.gso_type:
-            features &= ~<u64>NETIF_F_GSO_MASK
+        features = gso_features_check(skb, skb.dev, features)
     return features
 
 
@@ -278,40 +371,17 @@ cdef inline void hand_over(net *n, sk_buff *skb, u8 *hdr, u32 hdr_len, u32 paylo
         n.hooks.xmit(n.hooks.ctx, skb, hdr, hdr_len, payload, seq)
 
 
-cdef u32 gso_xmit(net *n, sk_buff *skb, u8 *hdr, u32 ihl, u32 hdr_len, u32 payload) noexcept nogil:
-    """Cuts a super-segment and hands over the parts; returns how many."""
-    cdef u8 seg[HDR_MAX]
-    cdef iphdr *ip = <iphdr *>seg
-    cdef tcphdr *th = <tcphdr *>(seg + ihl)
-    cdef u32 mss = skb.shinfo.gso_size
-    cdef u32 count = 0
-    cdef u32 seq, length
-    cdef u16 id_
-    cdef u8 flags
-    cdef bint v6 = ip_version(<iphdr *>hdr) == 6
-    memcpy(seg, hdr, hdr_len)
-    seq = ntohl(th.seq)
-    id_ = ntohs(ip.id)
-    flags = th.flags
-    while payload:
-        length = min_u32(mss, payload)
-        payload -= length
-        th.flags = flags
-        if payload:
-            th.flags &= <u8>~(TCPHDR_FIN | TCPHDR_PSH)
-        if count:
-            th.flags &= <u8>~TCPHDR_CWR
-        th.seq = htonl(seq)
-        if v6:
-            (<ipv6hdr *>seg).payload_len = htons(<u16>(hdr_len - sizeof(ipv6hdr) + length))
-        else:
-            ip.id = htons(id_)
-            ip.tot_len = htons(<u16>(hdr_len + length))
-        hand_over(n, skb, seg, hdr_len, length, seq)
-        seq += length
-        id_ += 1
-        count += 1
-    return count
+# A super-segment that the device cannot cut: one segment after the other. False: it cannot be cut at all.
+cdef bint gso_xmit(net *n, sk_buff *skb, const u8 *hdr, u32 hdr_len, u64 features) noexcept nogil:
+    cdef gso_segs segs
+    memcpy(segs.hdr, hdr, hdr_len)
+    segs.hdr_len = hdr_len
+    if skb_gso_segment(skb, features, &segs):
+        return 0
+    hand_over(n, skb, segs.hdr, segs.hdr_len, segs.length, segs.seq)
+    while gso_next(&segs):
+        hand_over(n, skb, segs.hdr, segs.hdr_len, segs.length, segs.seq)
+    return 1
 
 
 cdef void dev_hard_start_xmit(sk_buff *skb, u8 *hdr, u32 have) noexcept nogil:
@@ -323,8 +393,9 @@ cdef void dev_hard_start_xmit(sk_buff *skb, u8 *hdr, u32 have) noexcept nogil:
     cdef bint v6 = ip_version(ip) == 6
     cdef u32 ihl = <u32>sizeof(ipv6hdr) if v6 else (<u32>ip.version_ihl & 15) * 4
     cdef u32 hdr_len = min_u32(have, skb.len)
-    cdef u32 payload, count
+    cdef u32 payload
     cdef u32 seq = 0
+    cdef u64 features
     if not v6 and ip_is_fragment(ip):
         # Only the first has a TCP header: ip_do_fragment() says where the payload stands in the stream.
         seq = TCP_SKB_CB(skb).seq
@@ -333,14 +404,12 @@ cdef void dev_hard_start_xmit(sk_buff *skb, u8 *hdr, u32 have) noexcept nogil:
         hdr_len = ihl + (<u32>th.doff_res >> 4) * 4
         seq = ntohl(th.seq) + ((th.flags >> 1) & 1)     # SYN counts for one
     payload = skb.len - hdr_len
-    if netif_needs_gso(skb, netif_skb_features(skb)) and payload > skb.shinfo.gso_size:
-        count = gso_xmit(n, skb, hdr, ihl, hdr_len, payload)
-        # Each part has a head of its own, and all of them are charged.
-        if not dev.orphans and skb.sk != NULL and skb.destructor != NULL:
-            skb.sk.sk_wmem_alloc += <int>((count - 1) * SKB_TRUESIZE(skb.end_offset))
-            skb.truesize += (count - 1) * SKB_TRUESIZE(skb.end_offset)
-    else:
+    features = netif_skb_features(skb)
+    if not netif_needs_gso(skb, features):
         hand_over(n, skb, hdr, hdr_len, payload, seq)
+    elif not gso_xmit(n, skb, hdr, hdr_len, features):
+        kfree_skb(skb)
+        return
     if skb.shinfo.tx_flags & (SKBTX_SW_TSTAMP | SKBTX_BPF):
         skb_tstamp_tx(skb, NULL)
     if dev.orphans or dev.rx == RX_VETH:
