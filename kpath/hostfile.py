@@ -12,7 +12,9 @@ from typing import Any
 from .errors import at
 
 KEYS = {"kernel", "hz", "addr", "device", "route", "qdisc", "clock", "sysctl"}
-DEVICE = {"mtu": int, "tso": bool, "gso": bool, "gro": bool, "rx": str}
+DEVICE = {"mtu", "tso", "gso", "gro", "rx", "before_gro"}
+#: what `ip -d link` and `ethtool -c` print
+DEVICE_NUMBERS = {"gso_max_size", "gso_ipv4_max_size", "gso_max_segs", "gro_max_size", "gro_ipv4_max_size", "rx_usecs"}
 CLOCK = ("mono_to_real_ns", "tick_ns", "jiffies_minus_mono_ticks")
 RX = ("tun", "veth", "vnet", "nic")
 
@@ -217,7 +219,9 @@ def device(value: Any, where: str, warnings: list[str]) -> dict[str, Any]:
         raise at(where, f"device: expected an object, found {kind(value)}")
     out: dict[str, Any] = {}
     for key, item in value.items():
-        if key not in DEVICE:
+        if key in DEVICE_NUMBERS:  # the kernel side knows their limits
+            out[key] = integer(item, where, f"device.{key}", 0, 0xFFFFFFFF)
+        elif key not in DEVICE:
             warnings.append(f"{where}: unknown key 'device.{key}' ignored")
         elif key == "mtu":
             out[key] = integer(item, where, "device.mtu", 68, 65535)

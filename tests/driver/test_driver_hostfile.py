@@ -78,6 +78,7 @@ def test_unknown_word_of_a_route():
         ({"addr": 5}, "h: addr: expected a list of addresses, found a number"),
         ({"device": {"mtu": 10}}, "h: device.mtu: expected 68 to 65535, found 10"),
         ({"device": {"rx": "carrier pigeon"}}, 'h: device.rx: expected one of tun, veth, vnet, nic, found "carrier pigeon"'),
+        ({"device": {"gso_max_size": "64k"}}, 'h: device.gso_max_size: expected a whole number, found "64k"'),
         ({"device": {"tso": 1}}, "h: device.tso: expected true or false, found 1"),
         ({"clock": {"tick_ns": 0}}, "h: clock.tick_ns: expected more than 0, found 0"),
         ({"clock": 1}, "h: clock: expected an object, found a number"),
@@ -111,14 +112,15 @@ def test_qdisc_of_the_root():
 def test_all_reaches_the_host(kpath_run, talk, fake, tmp_path):
     host = tmp_path / "host.json"
     host.write_text(json.dumps({
-        "kernel": "6.18", "hz": 1000, "addr": [CLIENT, "fd00::1"], "device": {"mtu": 1400, "rx": "veth", "tso": True},
+        "kernel": "6.18", "hz": 1000, "addr": [CLIENT, "fd00::1"], "device": {"mtu": 1400, "rx": "veth", "tso": True, "rx_usecs": 3},
         "route": NET + "initcwnd 4", "qdisc": "qdisc fq 0: root", "clock": {"mono_to_real_ns": 5, "tick_ns": 1000000},
         "sysctl": {"net.ipv4.tcp_sack": 0, "net.ipv4.tcp_rmem": "4096\t131072\t6291456", "net.ipv6.conf.all.mtu": 1280},
     }))  # fmt: skip
     args = ["--host", host, "--sysctl", "ipv4.tcp_sack=1", "--sysctl", "net/ipv4/tcp_ecn=1"]
     assert kpath_run("replay", talk[0], *args)[0] == 0
     h = fake.last
-    assert (h.hz, h.addrs, h.device) == (1000, [CLIENT, "fd00::1"], {"mtu": 1400, "rx": "veth", "tso": True})
+    assert (h.hz, h.addrs, h.device) == (
+        1000, [CLIENT, "fd00::1"], {"mtu": 1400, "rx": "veth", "tso": True, "rx_usecs": 3})
     assert (h.kind, h.routes) == ("fq", [("10.77.0.0", 24, {"initcwnd": 4}, set(), set())])
     assert h.clock == {"mono_to_real_ns": 5, "tick_ns": 1000000}
     assert h.set == {"net.ipv4.tcp_sack": "1", "net.ipv4.tcp_rmem": "4096 131072 6291456", "net.ipv4.tcp_ecn": "1",
