@@ -93,6 +93,16 @@ class Conversation:
     def send(self, flags: str, seq: int | None = None, ack: int | None = None, length: int = 0, window: int = 65535,
              **kw: object) -> None:
         """The peer sends; seq and ack are relative and default to "in order" and "all that was seen"."""
+        self.raw(self.packet(flags, seq, ack, length, window, **kw))
+
+    def together(self, *segments: dict[str, object]) -> None:
+        """The peer's segments (arguments as send()'s, flags "." if not given) arrive in one poll of the device."""
+        packets = [self.packet(**{"flags": ".", **s}) for s in segments]  # type: ignore[arg-type]
+        self.host.receive_together(packets, EPOCH + round(self.t * MS))
+
+    def packet(self, flags: str, seq: int | None = None, ack: int | None = None, length: int = 0, window: int = 65535,
+               **kw: object) -> bytes:
+        """The peer's next segment, as send() says, without sending it."""
         seq = self.snd if seq is None else seq
         ack = self.last_ack if ack is None else ack
         options = dict(kw.pop("options", {}))  # type: ignore[call-overload]
@@ -103,8 +113,8 @@ class Conversation:
         packet = tcp_packet(flags, PEER_ISN + 1 + seq, (LOCAL_ISN + 1 + ack) if "." in flags else 0, length, window,
                             encode_options(options), dport=self.local_port, sport=self.peer_port,
                             **{"src": self.peer, "dst": self.local, **kw})  # type: ignore
-        self.raw(packet)
         self.snd = max(self.snd, seq + length + ("F" in flags))
+        return packet
 
     def raw(self, packet: bytes) -> None:
         """Any IP packet arrives now."""

@@ -93,7 +93,7 @@ def icmp6(kind: int, code: int, info: int, seq: int, length: int = 0, *, dport: 
 
 def tcp_packet(flags: str, seq: int, ack: int, length: int = 0, window: int = 65535, options: bytes = b"", *,
                src: str = PEER, dst: str = LOCAL, sport: int = PEER_PORT, dport: int = LOCAL_PORT, ecn: int = 0,
-               urgent: int = 0, ttl: int = 64, bad_checksum: bool = False) -> bytes:
+               urgent: int = 0, ttl: int = 64, bad_checksum: bool = False, ident: int = 1, label: int = 0) -> bytes:
     """One TCP packet of either IP version with absolute numbers and valid checksums."""
     bits = sum(FLAGS[f] for f in flags)
     payload = bytes(i & 0xFF for i in range(length))
@@ -104,8 +104,8 @@ def tcp_packet(flags: str, seq: int, ack: int, length: int = 0, window: int = 65
     check = checksum(source + target + struct.pack("!BBH", 0, 6, total) + header + payload)
     header = header[:16] + struct.pack("!H", check ^ (0x5555 if bad_checksum else 0)) + header[18:]
     if ":" in src:
-        return struct.pack("!IHBB", 6 << 28 | ecn << 20, total, 6, ttl) + source + target + header + payload
-    ip = struct.pack("!BBHHHBBH", 0x45, ecn, 20 + total, 1, 0x4000, ttl, 6, 0) + source + target
+        return struct.pack("!IHBB", 6 << 28 | ecn << 20 | label, total, 6, ttl) + source + target + header + payload
+    ip = struct.pack("!BBHHHBBH", 0x45, ecn, 20 + total, ident, 0x4000, ttl, 6, 0) + source + target
     ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
     return ip + header + payload
 
