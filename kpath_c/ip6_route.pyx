@@ -9,7 +9,7 @@ Deviations: one device, one table: `fib` is a list, longest prefix first, and al
 (`fib_local`). Without `ip route` lines there is a default route without a gateway. Exceptions are a list of the host's,
 not a hash of the next hop's, and are never thrown out for their number; an expired one goes when it is met. Instead of
 an error route (ip6_null_entry) there is none. Left out: multipath, policy rules, subtrees, router preference, neighbour
-states, forwarding, multicast membership, redirects (not_ported).
+states, forwarding, multicast membership, the effect of redirects.
 """
 from kpath_c.headers.tcp cimport *
 from kpath_c.headers.route cimport *
@@ -385,7 +385,7 @@ cdef void ip6_rt_update_pmtu(dst_entry *dst, sock *sk, sk_buff *skb, u32 mtu, bi
 
 
 cdef void rt6_do_redirect(dst_entry *dst, sock *sk, sk_buff *skb) noexcept nogil:
-    not_ported(dst_dev_net(dst), "ICMPv6 redirects")
+    pass                                # as in route.pyx: another next hop, which nothing here depends on
 
 
 cdef void ip6_dst_destroy(dst_entry *dst) noexcept nogil:

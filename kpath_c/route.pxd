@@ -21,7 +21,6 @@ cdef int ip_route_use_hint(sk_buff *skb, __be32 daddr, __be32 saddr, u8 dscp, ne
 cdef void ipv4_update_pmtu(sk_buff *skb, net *n, u32 mtu, int oif, u8 protocol) noexcept nogil
 cdef void ipv4_sk_update_pmtu(sk_buff *skb, sock *sk, u32 mtu) noexcept nogil
 cdef void ipv4_redirect(sk_buff *skb, net *n, int oif, u8 protocol) noexcept nogil
-cdef void ipv4_sk_redirect(sk_buff *skb, sock *sk) noexcept nogil
 cdef unsigned int ipv4_mtu(dst_entry *dst) noexcept nogil
 cdef unsigned int ipv4_default_advmss(dst_entry *dst) noexcept nogil
 cdef dst_entry *ipv4_dst_check(dst_entry *dst, u32 cookie) noexcept nogil

@@ -8,7 +8,7 @@ what it needs.
 Deviations: one device, one table: `fib` is a list, longest prefix first; all local addresses are one entry
 (`fib_local`). Without `ip route` lines there is a default route without a gateway. Exceptions (fib_nh_exception) are a
 list of the host's, not a hash of the next hop's, and are never thrown out for their number. Left out: multipath,
-policy rules, forwarding, multicast membership, redirects (not_ported), rp_filter and custom local routes (only a
+policy rules, forwarding, multicast membership, the effect of redirects, rp_filter and custom local routes (only a
 packet from one's own address is a martian), log of martians.
 """
 from libc.stdlib cimport calloc, free
@@ -465,17 +465,15 @@ cdef unsigned int ipv4_default_advmss(dst_entry *dst) noexcept nogil:
 
 
 # ------------------------------------------------------------------------------------------- redirects
+# A redirect names another next hop on the same link. Next hops are the link layer's, which there is none of; MTU and
+# metrics stay as they are.
 
 cdef void ip_do_redirect(dst_entry *dst, sock *sk, sk_buff *skb) noexcept nogil:
-    not_ported(dst_dev_net(dst), "ICMP redirects")
+    pass
 
 
 cdef void ipv4_redirect(sk_buff *skb, net *n, int oif, u8 protocol) noexcept nogil:
-    not_ported(n, "ICMP redirects")
-
-
-cdef void ipv4_sk_redirect(sk_buff *skb, sock *sk) noexcept nogil:
-    not_ported(sock_net(sk), "ICMP redirects")
+    pass
 
 
 # ------------------------------------------------------------------------------------------- the route as dst_entry

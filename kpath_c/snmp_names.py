@@ -238,6 +238,17 @@ NET = {
 ICMP = {
     1: "IcmpInMsgs",
     2: "IcmpInErrors",
+    3: "IcmpInDestUnreachs",
+    4: "IcmpInTimeExcds",
+    5: "IcmpInParmProbs",
+    6: "IcmpInSrcQuenchs",
+    7: "IcmpInRedirects",
+    8: "IcmpInEchos",
+    9: "IcmpInEchoReps",
+    10: "IcmpInTimestamps",
+    11: "IcmpInTimestampReps",
+    12: "IcmpInAddrMasks",
+    13: "IcmpInAddrMaskReps",
     14: "IcmpOutMsgs",
     15: "IcmpOutErrors",
 }

@@ -5,7 +5,7 @@ import errno
 import socket
 
 from conversation import LOCAL_ISN, MSS, SLOT, established
-from packets import icmp_frag_needed
+from packets import checksum, icmp_frag_needed
 from wheel import fires
 
 NODELAY, CORK = 1, 3  # TCP_NODELAY, TCP_CORK
@@ -286,3 +286,20 @@ def test_ecn_is_not_offered_by_default():
     c = listening()
     c.raw(tcp_packet("SEW", PEER_ISN, 0, 0, 65535, encode_options({"mss": MSS})))
     c.expect("SE.")
+
+
+def test_a_redirect_changes_nothing():
+    """It names another next hop, and those are the link layer's: MTU and metrics stay (__ip_do_redirect())."""
+    c = established()
+    about = icmp_frag_needed(0, 0, 100)
+    c.raw(with_icmp(about, bytes([5, 1, 0, 0, 10, 0, 0, 254]) + about[28:]))
+    c.ok("send", SLOT, 2 * MSS)
+    assert [s.length for s in c.segments()] == [MSS, MSS]
+    assert c.counter("IcmpInRedirects") == 1
+    assert c.host.warnings() == []
+
+
+def with_icmp(packet, icmp):
+    """The IPv4 packet with another ICMP message in it."""
+    icmp = icmp[:2] + checksum(icmp[:2] + b"\0\0" + icmp[4:]).to_bytes(2, "big") + icmp[4:]
+    return packet[:20] + icmp
