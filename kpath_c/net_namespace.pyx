@@ -7,6 +7,7 @@ from kpath_c.headers.tcp cimport *
 from kpath_c.ip6_route cimport ip6_route_exit, ip6_route_init
 from kpath_c.route cimport ip_rt_exit, ip_rt_init
 from kpath_c.shim.netdevice cimport netdev_flush
+from libc.stdlib cimport free
 from kpath_c.shim.slab cimport kmem_cache_destroy, kmem_cache_init
 from kpath_c.shim.timer cimport timers_init
 from kpath_c.sysctl_net_ipv4 cimport tcp_sk_init_sysctls
@@ -72,6 +73,7 @@ cdef void cleanup_net(net *n) noexcept nogil:
     ip_rt_exit(n)
     ip6_route_exit(n)
     tcp_exit(n)
+    free(n.ipv4.sysctl_local_reserved_ports)
     kmem_cache_destroy(&n.tcp_prot_slab)
     kmem_cache_destroy(&n.tcpv6_prot_slab)
     kmem_cache_destroy(&n.tcp_request_slab)

@@ -10,6 +10,7 @@ all-zero tcp_fastopen_key, which the kernel shows when there is none, leaves it 
 """
 from libc.limits cimport LONG_MIN
 from libc.stdio cimport sscanf
+from libc.stdlib cimport calloc, free, strtoul
 from libc.string cimport memcpy, strchr, strcmp, strlen, strncmp, strrchr
 from kpath_c.headers.tcp cimport *
 from kpath_c.net_tcp cimport *
@@ -545,12 +546,52 @@ cdef int proc_allowed_congestion_control(net *n, const char *value) noexcept nog
     return tcp_set_allowed_congestion_control(n, names)
 
 
+cdef int get_port(const char **p, unsigned long *port) noexcept nogil:
+    cdef char *end = NULL
+
+    if not is_digit(p[0][0]):
+        return -EINVAL
+    port[0] = strtoul(p[0], &end, 0)
+    p[0] = end
+    return 0 if port[0] <= 65535 else -EINVAL
+
+
+# One "port" or "port-port" of a list with commas, and the comma or space behind it.
+cdef int get_port_range(const char **p, unsigned long *low, unsigned long *high) noexcept nogil:
+    if get_port(p, low):
+        return -EINVAL
+    high[0] = low[0]
+    if p[0][0] == c'-':
+        p[0] += 1
+        if get_port(p, high):
+            return -EINVAL
+    if high[0] < low[0]:
+        return -EINVAL
+    if p[0][0] == c',':
+        p[0] += 1
+    elif p[0][0] != 0 and not is_space(p[0][0]):
+        return -EINVAL
+    skip_spaces(p)
+    return 0
+
+
 cdef int proc_reserved_ports(net *n, const char *value) noexcept nogil:
     cdef const char *p = value
+    cdef u8 *ports = <u8 *>calloc(65536 // 8, 1)
+    cdef unsigned long low, high
 
+    if ports == NULL:
+        return -ENOMEM
     skip_spaces(&p)
-    if p[0] != 0:
-        not_ported(n, b"net.ipv4.ip_local_reserved_ports")
+    while p[0] != 0:
+        if get_port_range(&p, &low, &high):
+            free(ports)
+            return -EINVAL
+        while low <= high:
+            ports[low >> 3] |= <u8>(1 << (low & 7))
+            low += 1
+    free(n.ipv4.sysctl_local_reserved_ports)
+    n.ipv4.sysctl_local_reserved_ports = ports
     return 0
 
 

@@ -126,8 +126,13 @@ cdef inline void inet_get_local_port_range(const net *n, int *low, int *high) no
     low[0] = range_ & 0xffff
     high[0] = range_ >> 16
 
+# The mask of a prefix of this length.
+cdef inline __be32 inet_make_mask(int logmask) noexcept nogil:
+    return htonl(~((<u32>1 << (32 - logmask)) - 1)) if logmask else 0
+
 cdef inline bint inet_is_local_reserved_port(const net *n, unsigned short port) noexcept nogil:
-    return 0
+    cdef const u8 *ports = n.ipv4.sysctl_local_reserved_ports
+    return ports != NULL and (ports[port >> 3] >> (port & 7)) & 1
 
 cdef inline bint inet_port_requires_bind_service(net *n, unsigned short port) noexcept nogil:
     return port < n.ipv4.sysctl_ip_prot_sock

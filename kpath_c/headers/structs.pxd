@@ -1360,6 +1360,7 @@ cdef struct netns_ipv4:
     int ip_rt_min_advmss
     u32 ip_local_ports_range            # high << 16 | low
     u8 ip_local_ports_warned
+    u8 *sysctl_local_reserved_ports     # one bit a port; NULL: none is reserved
     u8 sysctl_tcp_ecn
     u8 sysctl_tcp_ecn_option
     u8 sysctl_tcp_ecn_option_beacon
