@@ -140,13 +140,16 @@ cdef class Host:
             raise MemoryError()
         self.has_view = False
 
-    def __init__(self, *, hz=250, addrs=("10.0.0.1",), device=None, clock=None):
+    def __init__(self, *, hz=250, addrs=("10.0.0.1",), device=None, clock=None, memory=32 << 30):
         cdef dict dev = dict(device or {})
         cdef dict clk = dict(clock or {})
         cdef net *n = self.n
         cdef s64 tick
         if not 24 <= hz <= 10000:
             raise ValueError(f"hz {hz}: expected 24 to 10000")
+        if not isinstance(memory, int) or not 1 << 22 <= memory <= 1 << 50:
+            raise ValueError(f"memory {memory!r}: expected 4 MiB to 1 PiB, in bytes")
+        n.totalram_pages = <unsigned long>(memory // PAGE_SIZE)
         n.e.hz = hz
         n.e.tick_ns = clk.get("tick_ns") or 1000000000 // hz
         n.e.jiffies_minus_mono_ticks = clk.get("jiffies_minus_mono_ticks") or (2 ** 32 - 300 * hz)

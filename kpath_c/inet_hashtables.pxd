@@ -1,7 +1,10 @@
 """net/ipv4/inet_hashtables.c"""
 from kpath_c.headers.tcp cimport *
 
-cdef int inet_hashinfo_init(net *n, u32 ehash_entries) noexcept nogil
+# alloc_large_system_hash(): how many buckets, of so many bytes. numentries 0: one for every 2^scale bytes of memory.
+cdef u32 large_system_hash_entries(const net *n, u32 bucketsize, unsigned long numentries, int scale,
+                                   unsigned long high_limit) noexcept nogil
+cdef int inet_hashinfo_init(net *n) noexcept nogil
 cdef void inet_hashinfo_free(net *n) noexcept nogil
 
 cdef u32 inet_ehashfn(const net *n, __be32 laddr, u16 lport, __be32 faddr, __be16 fport) noexcept nogil

@@ -25,9 +25,15 @@ from kpath_c.sock_reuseport cimport (reuseport_alloc, reuseport_add_sock, reusep
 
 cdef enum:
     INET_TABLE_PERTURB_SIZE = 1 << 16
-    EHASH_DEFAULT_ENTRIES = 262144
-    BHASH_MAX_ENTRIES = 65536
-    LHASH2_MAX_ENTRIES = 4096
+    EHASH_SCALE = 17                    # one bucket for every 128 KB of memory
+    EHASH_MAX_ENTRIES = 512 * 1024
+    BHASH_MAX_ENTRIES = 64 * 1024
+    LHASH2_SCALE = 21                   # for every 2 MB
+    LHASH2_MAX_ENTRIES = 64 * 1024
+    # what a bucket takes in the kernel, which has a lock in it; bhash and bhash2 are one table
+    BHASH_BUCKETS_BYTES = 2 * 16
+    LHASH2_BUCKET_BYTES = 16
+    PAGES_PER_MB = 256
 
 
 # ------------------------------------------------------------------------------------------- list members
@@ -44,17 +50,29 @@ cdef inline inet_bind2_bucket *tb2_of_bhash_node(const hlist_node *node) noexcep
 
 # ------------------------------------------------------------------------------------------- the tables
 
-cdef int inet_hashinfo_init(net *n, u32 ehash_entries) noexcept nogil:
-    """Tables for one host. ehash_entries 0: 262144. The pools of bind buckets are the host's."""
+cdef u32 large_system_hash_entries(const net *n, u32 bucketsize, unsigned long numentries, int scale,
+                                   unsigned long high_limit) noexcept nogil:
+    if not numentries:
+        numentries = (n.totalram_pages + (PAGES_PER_MB - 1)) & ~<unsigned long>(PAGES_PER_MB - 1)
+        if scale > PAGE_SHIFT:
+            numentries >>= scale - PAGE_SHIFT
+        else:
+            numentries <<= PAGE_SHIFT - scale
+        if numentries * bucketsize < PAGE_SIZE:
+            numentries = PAGE_SIZE // bucketsize
+    numentries = roundup_pow_of_two(numentries)
+    return <u32>min_ulong(numentries, high_limit)
+
+
+cdef int inet_hashinfo_init(net *n) noexcept nogil:
+    """Tables for one host, by its memory. The pools of bind buckets are the host's."""
     cdef inet_hashinfo *h = &n.hashinfo
-    cdef u32 size = EHASH_DEFAULT_ENTRIES
-    cdef u32 i, lhash2_size
-    if ehash_entries:
-        size = <u32>roundup_pow_of_two(ehash_entries)
+    cdef u32 size, i, lhash2_size
     memset(h, 0, sizeof(inet_hashinfo))
+    size = large_system_hash_entries(n, sizeof(inet_ehash_bucket), 0, EHASH_SCALE, EHASH_MAX_ENTRIES)
     h.ehash_mask = size - 1
-    h.bhash_size = min_u32(size, BHASH_MAX_ENTRIES)
-    lhash2_size = min_u32(size, LHASH2_MAX_ENTRIES)
+    h.bhash_size = large_system_hash_entries(n, BHASH_BUCKETS_BYTES, size, EHASH_SCALE, BHASH_MAX_ENTRIES)
+    lhash2_size = large_system_hash_entries(n, LHASH2_BUCKET_BYTES, 0, LHASH2_SCALE, LHASH2_MAX_ENTRIES)
     h.lhash2_mask = lhash2_size - 1
     h.bind_bucket_cachep = &n.bind_bucket_slab
     h.bind2_bucket_cachep = &n.bind2_bucket_slab

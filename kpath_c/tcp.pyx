@@ -11,7 +11,8 @@ Deviations
   AO keys, BPF, MPTCP. MD5 keys cannot be set; a segment that carries MD5 or AO is dropped as by a socket without keys.
 - Control messages are handed over as values (msg_ext), not as bytes. A socket that has not asked for receive timestamps
   gets none; in the kernel it may, once another one has asked.
-- Host memory is HOST_FREE_PAGES: the kernel sizes its tables and limits by what the machine has.
+- All of the host's memory (net.totalram_pages) counts as nr_free_buffer_pages(); a kernel takes off what it holds
+  itself and the zones' high watermarks, some percent.
 """
 from libc.string cimport memset, memcpy
 
@@ -46,9 +47,6 @@ from kpath_c.tcp_output cimport (__tcp_push_pending_frames, __tcp_select_window,
                                  tcp_send_window_probe, tcp_sync_mss)
 from kpath_c.tcp_rate cimport tcp_rate_check_app_limited
 from kpath_c.tcp_timer cimport tcp_init_xmit_timers, tcp_reset_keepalive_timer
-
-cdef enum:
-    HOST_FREE_PAGES = 1 << 23           # nr_free_buffer_pages(): 32 GiB
 
 # Where a call sleeps (msghdr.state).
 cdef enum:
@@ -2462,7 +2460,7 @@ cdef int tcp_inbound_hash(sock *sk, const request_sock *req, const sk_buff *skb,
 # ---------------------------------------------------------------------------------------------- set-up of a host
 
 cdef void tcp_init_mem(net *n) noexcept nogil:
-    cdef unsigned long limit = HOST_FREE_PAGES // 16
+    cdef unsigned long limit = n.totalram_pages // 16
 
     if limit < 128:
         limit = 128
@@ -2474,13 +2472,12 @@ cdef void tcp_init_mem(net *n) noexcept nogil:
 cdef int tcp_init(net *n) noexcept nogil:
     """The tables of sockets, and the limits that the kernel takes from the size of memory."""
     # No socket gets more than 1/128 of the pages at which pressure begins.
-    cdef unsigned long limit = <unsigned long>HOST_FREE_PAGES << (PAGE_SHIFT - 7)
+    cdef unsigned long limit = n.totalram_pages << (PAGE_SHIFT - 7)
     cdef unsigned long max_wshare = min_ulong(4 * 1024 * 1024, limit)
     cdef unsigned long max_rshare = min_ulong(32 * 1024 * 1024, limit)
 
     n.ipv4.tcp_sockets_allocated = 0
-    # One bucket for every 128 KB.
-    if n.hashinfo.ehash == NULL and inet_hashinfo_init(n, HOST_FREE_PAGES >> (17 - PAGE_SHIFT)):
+    if n.hashinfo.ehash == NULL and inet_hashinfo_init(n):
         return -ENOMEM
 
     n.ipv4.sysctl_tcp_max_orphans = <int>((n.hashinfo.ehash_mask + 1) // 2)

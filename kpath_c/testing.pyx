@@ -9,6 +9,7 @@ from kpath_c.shim.rbtree cimport rb_erase, rb_insert_color
 from kpath_c.shim.slab cimport kmem_cache_alloc, kmem_cache_destroy, kmem_cache_free, kmem_cache_init, kmem_cache_zalloc
 from kpath_c.shim.timer cimport *
 from kpath_c.shim.win_minmax cimport minmax_running_min
+from kpath_c.tcp cimport tcp_exit, tcp_init
 
 
 # ---------------------------------------------------------------------------------------------- layout
@@ -321,4 +322,24 @@ def running_min(u32 win, samples):
             out.append(v)
         else:
             out.append(minmax_running_min(&m, win, t, v))
+    return out
+
+
+def sized_by(u64 memory):
+    """What tcp_init() makes of a memory of so many bytes: sizes of tables, and limits."""
+    cdef net *n = <net *>calloc(1, sizeof(net))
+    if n == NULL:
+        raise MemoryError
+    n.totalram_pages = memory // PAGE_SIZE
+    if tcp_init(n):
+        free(n)
+        raise MemoryError
+    out = {
+        "ehash": n.hashinfo.ehash_mask + 1, "bhash": n.hashinfo.bhash_size, "lhash2": n.hashinfo.lhash2_mask + 1,
+        "max_orphans": n.ipv4.sysctl_tcp_max_orphans, "tcp_mem": [n.ipv4.sysctl_tcp_mem[i] for i in range(3)],
+        "tcp_wmem": [n.ipv4.sysctl_tcp_wmem[i] for i in range(3)],
+        "tcp_rmem": [n.ipv4.sysctl_tcp_rmem[i] for i in range(3)],
+    }
+    tcp_exit(n)
+    free(n)
     return out

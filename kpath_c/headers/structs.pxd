@@ -1534,6 +1534,7 @@ cdef struct net:
     list_head tsq_head                  # tsq_work.head: sockets that a tx completion woke
     hrtimer tsq_timer                   # tsq_work.work: due as soon as it is set
     u64 next_page_id
+    unsigned long totalram_pages        # what tcp_init() sizes tables and limits by
     u8 txbuf[256]                       # where the one packet that is being built has its headers
     u64 next_cookie
     int next_trace_id
