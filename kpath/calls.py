@@ -6,6 +6,8 @@ from __future__ import annotations
 import errno as errnos
 import ipaddress
 import json
+import socket
+import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -84,6 +86,7 @@ OPTIONS = {
         "TCP_SAVED_SYN": 28,
         "TCP_FASTOPEN_CONNECT": 30,
         "TCP_ULP": 31,
+        "TCP_MD5SIG_EXT": 32,
         "TCP_FASTOPEN_KEY": 33,
         "TCP_FASTOPEN_NO_COOKIE": 34,
         "TCP_ZEROCOPY_RECEIVE": 35,
@@ -151,6 +154,9 @@ AF_INET6 = 10
 #: what Host's `socket` takes for an address family
 FAMILIES: dict[Any, int] = {"AF_INET": 0, 2: 0, "AF_INET6": AF_INET6, AF_INET6: AF_INET6}
 HOW = {"SHUT_RD": 0, "SHUT_WR": 1, "SHUT_RDWR": 2, "RD": 0, "WR": 1, "RDWR": 2}
+KEY_OPTIONS = {(6, 14), (6, 32)}  # TCP_MD5SIG, TCP_MD5SIG_EXT
+MAX_KEY = 80
+SOCKADDR_STORAGE = 128
 WITHOUT_SOCKET = {"socket"}
 BIG = 1 << 62
 
@@ -182,6 +188,7 @@ class Calls:
     bound: list[tuple[str, int]] = field(default_factory=list)
     connected: list[tuple[str, int]] = field(default_factory=list)
     inferred: bool = False
+    signed: bool = False  # a key for signatures (RFC 2385) is set
     rows: memoryview[int] | None = None  # of inferred calls instead of `items`: for Host.add_calls
     ops: dict[str, int] = field(default_factory=dict)  # the numbers of the calls in `rows`
     plans: tuple[memoryview[int], memoryview[int]] | None = None  # when readers read: for Host.plan_reads
@@ -456,8 +463,38 @@ def build_setsockopt(call: Call, line: Line, calls: Calls) -> None:
         call.a = (level, name, int(value[0]), int(value[1]))
     elif isinstance(value, str):
         call.a, call.s = (level, name, 0, 0), value
+    elif (level, name) in KEY_OPTIONS:
+        call.s = md5_key(line, value).decode("latin-1")
+        call.a = (level, name, len(call.s), 0)
+        calls.signed = True
     else:
         call.a = (level, name, line.arg("value"), 0)
+
+
+def md5_key(line: Line, value: Any) -> bytes:
+    """TCP_MD5SIG's `struct tcp_md5sig` from {"addr", "key", "prefixlen"}; an empty key, or none, takes it away.
+
+    The address is of the socket's own family: an AF_INET6 socket's IPv4 peer is ::ffff:a.b.c.d.
+    """
+    if not isinstance(value, dict):
+        raise line.bad("value", 'an object with "addr" and "key"', value)
+    addr, text = value.get("addr"), value.get("key", "")
+    if not isinstance(addr, str) or not isinstance(text, str):
+        raise line.bad("value", 'an object with "addr" and "key"', value)
+    try:
+        address = ipaddress.ip_address(addr)
+    except ValueError:
+        raise line.bad("addr", "an address", addr) from None
+    key = text.encode("utf-8")
+    if len(key) > MAX_KEY:
+        raise line.error(f"key: expected {MAX_KEY} bytes at most, found {len(key)}")
+    prefix = line.number_of(value, "prefixlen", 0, 0)
+    if prefix > address.max_prefixlen:
+        raise line.bad("prefixlen", f"{address.max_prefixlen} at most", prefix)
+    v6 = address.version == 6
+    place = struct.pack("=HH", socket.AF_INET6 if v6 else socket.AF_INET, 0) + bytes(4 if v6 else 0) + address.packed
+    tail = struct.pack(f"=BBHi{MAX_KEY}s", "prefixlen" in value, prefix, len(key), 0, key)
+    return place.ljust(SOCKADDR_STORAGE, b"\0") + tail
 
 
 def build_fcntl(call: Call, line: Line, calls: Calls) -> None:

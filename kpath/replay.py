@@ -24,6 +24,7 @@ Progress = Callable[[float], None]
 KERNEL_SIDE = "kpath_c.host"
 GRACE = 1_000_000  # ns that the host runs on behind the last packet: what it sent last may come a little later here
 AFTER_END = 1_000_000_000
+SENT, SYN = 1, 2  # Seg.side, TCP flag
 PACED = ("bbr",)  # congestion controls that space segments out by themselves
 
 
@@ -117,6 +118,8 @@ def replay(
     try:
         kernel.want_probes(probes)
         feed(kernel, side_module.OPS, table, spec, calls, cap, arrivals)
+        if calls.signed:
+            warnings += tell_streams(kernel, table, cap)
         with watch(kernel, Feed(cap, table, calls, arrivals)) if watch else nullcontext():
             run(kernel, cap, calls, progress)
         emitted = emitted_table(kernel)
@@ -243,6 +246,38 @@ def feed(host: Any, ops: dict[str, int], table: Table, spec: HostSpec, calls: Ca
             host.add_call(c.t0, c.t1, c.thread, c.slot, ops[c.op], *c.a, s=c.s, ret=c.ret, errno=c.errno)
         except (ValueError, KeyError) as e:
             raise at(calls.path, f"line {c.line}: {c.op}: {e.args[0] if e.args else e}") from None
+
+
+def tell_streams(host: Any, table: Table, cap: Capture) -> list[str]:
+    """Gives the host what the local side wrote, as far as the capture holds it: a signature covers it (RFC 2385)."""
+    runs: dict[int, tuple[int, bytearray]] = {}  # by connection: number of the first byte, and the bytes that follow
+    cut = 0
+
+    def tell(conn: int) -> None:
+        c = table.connection(conn)
+        first, data = runs.pop(conn)
+        host.stream(c["laddr"], c["lport"], c["raddr"], c["rport"], first, bytes(data))
+
+    for s in map(table.row, range(len(table))):
+        if s["side"] != SENT or s["bad"] or not s["len"] or s["conn"] < 0:
+            continue
+        cut += s["held"] < s["len"]
+        begin = s["off"] + s["hlen"]
+        data = bytes(cap.buf[begin : begin + s["held"]])
+        seq = (s["seq"] + bool(s["flags"] & SYN)) % (1 << 32)
+        first, known = runs.get(s["conn"], (seq, bytearray()))
+        at = (seq - first) % (1 << 32)
+        if at + len(data) <= len(known):
+            continue
+        if at > len(known):
+            tell(s["conn"])
+            first, known, at = seq, bytearray(), 0
+        known[at:] = data
+        runs[s["conn"]] = (first, known)
+    for conn in list(runs):
+        tell(conn)
+    lacking = f"{cap.path}: {cut:,} signed segments are cut short in the capture: their signatures cannot agree"
+    return [lacking] if cut else []
 
 
 def run(host: Any, cap: Capture, calls: Calls, progress: Progress | None) -> None:

@@ -132,6 +132,8 @@ cdef class Host:
     cdef object before_gro          # whether what arrives has not been through GRO; None: as load() finds
     cdef list arrays
     cdef list planned
+
+    cdef list streams_kept
     cdef dict pool_left
 
     def __cinit__(self):
@@ -176,6 +178,7 @@ cdef class Host:
             self.add_addr(addr)
         self.arrays = []
         self.planned = []
+        self.streams_kept = []
 
     cdef int device_limits(self, dict dev) except -1:
         """What `ip -d link` and `ethtool -c` tell: sizes of super-segments, and how long the device waits for more."""
@@ -395,6 +398,25 @@ cdef class Host:
             if engine_add_pin(&self.e, &p):
                 raise MemoryError()
 
+    def stream(self, str laddr, int lport, str raddr, int rport, seq, bytes data):
+        """What the local application writes into this connection, from the byte with sequence number `seq` on.
+
+        Nothing but signatures (TCP_MD5SIG) depends on it; bytes that nobody told are zeros.
+        """
+        self.alive()
+        cdef stream_rec r
+        memset(&r, 0, sizeof(r))
+        in6_of(laddr, &r.laddr)
+        in6_of(raddr, &r.raddr)
+        r.lport = htons(<u16>lport)
+        r.rport = htons(<u16>rport)
+        r.seq = <u32>(seq & 0xFFFFFFFF)
+        r.length = <u32>len(data)
+        r.data = <const u8 *>data
+        if engine_add_stream(&self.e, &r):
+            raise MemoryError()
+        self.streams_kept.append(data)
+
     # ------------------------------------------------------------------------------------ input
 
     def load(self, buf, t, off, caplen, origlen):
@@ -448,7 +470,7 @@ cdef class Host:
                 c.has_addr = 1
             else:
                 b = s.encode("latin-1")
-                memcpy(c.s, <const char *>b, min(len(b), 63))
+                self.text_of_call(&c, b)
         if iov:
             c.iov = <u32 *>calloc(len(iov), sizeof(u32))
             if c.iov == NULL:
@@ -480,6 +502,19 @@ cdef class Host:
                 c.has_addr = 1
             if engine_add_call(&self.e, &c, <int>rows[i + 1]) < 0:
                 raise MemoryError()
+
+    cdef int text_of_call(self, call_ev *c, bytes b) except -1:
+        c.s_len = <int>len(b)
+        if len(b) > BLOB_MIN:
+            raise ValueError(f"add_call: a value of {len(b)} bytes, expected {BLOB_MIN} at most")
+        if len(b) < 64:
+            memcpy(c.s, <const char *>b, len(b))
+            return 0
+        c.blob = <u8 *>calloc(BLOB_MIN, 1)
+        if c.blob == NULL:
+            raise MemoryError()
+        memcpy(c.blob, <const char *>b, len(b))
+        return 0
 
     def auto_reader(self, int slot, bint on, limit_len=None):
         """Whether data on this socket (-1: on every one that is not named itself) is read as it arrives."""

@@ -1,7 +1,7 @@
 """TIME_WAIT (RFC 9293 3.6.1): the small socket that stands in for a closed connection until its time is over.
 
 Follows net/ipv4/inet_timewait_sock.c of Linux 6.18 (GPL-2.0-only).
-Deviations: no MD5 or AO keys are carried over; every TIME_WAIT socket also stands in net.all_timewait;
+Deviations: no AO keys are carried over; every TIME_WAIT socket also stands in net.all_timewait;
 inet_twsk_purge() takes all of the host's.
 """
 from kpath_c.headers.tcp cimport *
@@ -9,6 +9,7 @@ from kpath_c.shim.slab cimport kmem_cache_alloc, kmem_cache_free
 from kpath_c.shim.timer cimport timer_setup, mod_timer, mod_timer_pending, timer_delete_sync
 from kpath_c.inet_hashtables cimport inet_bind_bucket_destroy, inet_bind2_bucket_destroy
 from kpath_c.inet_connection_sock cimport inet_csk_reqsk_queue_drop_and_put
+from kpath_c.tcp_minisocks cimport tcp_twsk_destructor
 
 
 # Its hold on the port, if it still has one.
@@ -33,6 +34,7 @@ cdef void inet_twsk_kill(inet_timewait_sock *tw) noexcept nogil:
 
 
 cdef void inet_twsk_free(inet_timewait_sock *tw) noexcept nogil:
+    tcp_twsk_destructor(<sock *>tw)
     list_del(&tw.tw_host_node)
     kmem_cache_free(&twsk_net(tw).tcp_timewait_slab, tw)
 

@@ -7,7 +7,29 @@ from kpath_c.shim.timer cimport hrtimer_try_to_cancel
 from kpath_c.shim.slab cimport kmem_cache_free
 from kpath_c.skbuff cimport __kfree_skb, __skb_checksum_complete
 from kpath_c.inet_connection_sock cimport inet_csk_clear_xmit_timers
+from kpath_c.tcp_ipv4 cimport __tcp_md5_do_lookup
 from kpath_c.tcp_output cimport __tcp_push_pending_frames, tcp_current_mss, tcp_cwnd_restart
+
+
+# ---------------------------------------------------------------------------------------------- signatures (RFC 2385)
+
+cdef inline bint tcp_key_is_md5(const tcp_key *key) noexcept nogil:
+    return key.md5_key != NULL
+
+# The key for what this socket sends.
+cdef inline void tcp_get_current_key(const sock *sk, tcp_key *out) noexcept nogil:
+    cdef const tcp_sock *tp = tcp_sk(<sock *>sk)
+    out.md5_key = NULL
+    if tp.md5sig_info != NULL:
+        out.md5_key = tp.af_specific.md5_lookup(sk, sk)
+
+cdef inline tcp_md5sig_key *tcp_md5_do_lookup(const sock *sk, int l3index, const void *addr, int family) noexcept nogil:
+    if tcp_sk(<sock *>sk).md5sig_info == NULL:
+        return NULL
+    return __tcp_md5_do_lookup(sk, l3index, addr, family, 0)
+
+cdef inline tcp_md5sig_key *tcp_twsk_md5_key(tcp_timewait_sock *twsk) noexcept nogil:
+    return twsk.tw_md5_key
 
 
 cdef inline bint tcp_checksum_complete(sk_buff *skb) noexcept nogil:

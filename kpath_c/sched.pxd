@@ -40,6 +40,8 @@ cdef struct call_ev:
     int slot
     int op
     char s[64]
+    int s_len                   # bytes of `s`, or of `blob`
+    u8 *blob                    # a longer value, or the bytes that getsockopt() gave; malloc'ed, BLOB_MIN at least
     u32 *iov                    # of a sendmsg(): length of each part; malloc'ed
     int n_iov
     msg_ext got                 # what came back with a receive
@@ -139,6 +141,19 @@ cdef struct wake_rec:
     int slot
     u32 mask
 
+# What an application writes, as far as it is known: bytes of one connection's stream.
+cdef struct stream_rec:
+    in6_addr laddr              # IPv4's are mapped
+    in6_addr raddr
+    __be16 lport
+    __be16 rport
+    u32 seq                     # number of the first byte
+    u32 length
+    const u8 *data
+
+cdef enum:
+    BLOB_MIN = 256              # the largest value of an option: TCP_MD5SIG's 216
+
 cdef struct engine:
     net *n
     s64 now                     # ns of the capture's clock, of the event that is being handled
@@ -215,6 +230,9 @@ cdef struct engine:
     s64 n_infos
     pin_bucket *pins            # by 4-tuple
     pin_bucket *pinned_ports    # by peer: active opens whose port is not taken yet
+    stream_rec *streams
+    s64 n_streams
+    s64 max_streams
     # wake-ups of sockets, in order, for who emulates epoll; kept only if asked for
     wake_rec *wakes
     s64 n_wakes
@@ -231,6 +249,7 @@ cdef int engine_init(engine *e, net *n) noexcept nogil
 cdef void engine_free(engine *e) noexcept nogil
 cdef s64 engine_add_call(engine *e, call_ev *c, int thread) noexcept nogil
 cdef int engine_plan_reads(engine *e, int slot, s64 *at, s64 n) noexcept nogil
+cdef int engine_add_stream(engine *e, const stream_rec *stream) noexcept nogil
 cdef int engine_add_pin(engine *e, const pin_entry *pin) noexcept nogil
 cdef int engine_slot(engine *e, int slot) noexcept nogil
 cdef void engine_run(engine *e, s64 until) noexcept nogil

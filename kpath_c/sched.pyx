@@ -228,6 +228,41 @@ cdef void on_drop(void *ctx, sk_buff *skb, int reason) noexcept nogil:
     e.n_drops += 1
 
 
+cdef int engine_add_stream(engine *e, const stream_rec *stream) noexcept nogil:
+    if grow(<void **>&e.streams, &e.max_streams, e.n_streams + 1, sizeof(stream_rec)):
+        return -ENOMEM
+    e.streams[e.n_streams] = stream[0]
+    e.n_streams += 1
+    return 0
+
+
+# The part of a stream that falls into [seq, seq + length) of what is asked for.
+cdef void copy_of_stream(const stream_rec *r, u32 seq, u8 *out, u32 length) noexcept nogil:
+    cdef s32 skip = <s32>(r.seq - seq)
+    cdef u32 at = 0 if skip >= 0 else <u32>-skip
+    cdef u32 to = 0 if skip < 0 else <u32>skip
+    if at >= r.length or to >= length:
+        return
+    memcpy(out + to, r.data + at, min_u32(length - to, r.length - at))
+
+
+cdef void on_sent_bytes(void *ctx, const sock *sk, u32 seq, u8 *out, u32 length) noexcept nogil:
+    cdef engine *e = <engine *>ctx
+    cdef stream_rec *r
+    cdef in6_addr laddr, raddr
+    cdef s64 i
+    memset(out, 0, length)
+    if e.n_streams == 0:
+        return
+    local_addr(sk, &laddr)
+    peer_addr(sk, &raddr)
+    for i in range(e.n_streams):
+        r = &e.streams[i]
+        if (r.rport == sk.sk_dport and ntohs(r.lport) == sk.sk_num and ipv6_addr_equal(&r.laddr, &laddr) and
+                ipv6_addr_equal(&r.raddr, &raddr)):
+            copy_of_stream(r, seq, out, length)
+
+
 cdef void on_destroy(void *ctx, sock *sk) noexcept nogil:
     """The socket is about to go: its last TCP_INFO stays."""
     cdef engine *e = <engine *>ctx
@@ -826,11 +861,23 @@ cdef s64 set_sol_socket(call_ev *c, socket *s) noexcept nogil:
     return sk_setsockopt(s.sk, SOL_SOCKET, <int>c.a1, two, sizeof(two) if c.a1 == SO_LINGER else sizeof(int))
 
 
+cdef s64 do_setsockopt_tcp(call_ev *c, socket *s) noexcept nogil:
+    cdef const char *text = c.s
+    cdef s64 value = c.a2
+    # The value is bytes: never more than there are.
+    if (c.a1 == TCP_FASTOPEN_KEY or c.a1 == TCP_REPAIR_OPTIONS or c.a1 == TCP_REPAIR_WINDOW or c.a1 == TCP_MD5SIG or
+            c.a1 == TCP_MD5SIG_EXT):
+        value = min_s64(value, c.s_len)
+    if c.blob != NULL:
+        text = <const char *>c.blob
+    return tcp_setsockopt(s.sk, SOL_TCP, <int>c.a1, value, text)
+
+
 cdef s64 do_setsockopt(call_ev *c, socket *s) noexcept nogil:
     if c.a0 == SOL_SOCKET:
         return set_sol_socket(c, s)
     if c.a0 == SOL_TCP:
-        return tcp_setsockopt(s.sk, <int>c.a0, <int>c.a1, c.a2, c.s)
+        return do_setsockopt_tcp(c, s)
     if c.a0 == SOL_IP:
         return ip_setsockopt(s.sk, <int>c.a1, <int>c.a2)
     if c.a0 == SOL_IPV6:
@@ -1458,6 +1505,7 @@ cdef int engine_init(engine *e, net *n) noexcept nogil:
     n.hooks.destroy = on_destroy
     n.hooks.pinned_port = on_pinned_port
     n.hooks.pinned_seq = on_pinned_seq
+    n.hooks.sent_bytes = on_sent_bytes
     return 0
 
 
@@ -1498,6 +1546,7 @@ cdef void engine_free(engine *e) noexcept nogil:
             free(p)
             p = q
     free(e.pins)
+    free(e.streams)
     for i in range(e.n_tasks):
         free(e.tasks[i])
     for i in range(e.n_conns):
@@ -1506,6 +1555,7 @@ cdef void engine_free(engine *e) noexcept nogil:
         free(e.infos[j])
     for j in range(e.n_calls):
         free(e.calls[j].iov)
+        free(e.calls[j].blob)
     free(e.infos)
     free(e.wakes)
     free(e.tasks)

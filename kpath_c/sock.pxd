@@ -36,6 +36,7 @@ cdef void sock_efree(sk_buff *skb) noexcept nogil
 cdef void sock_edemux(sk_buff *skb) noexcept nogil
 cdef void skb_set_owner_w(sk_buff *skb, sock *sk) noexcept nogil
 cdef sk_buff *sock_wmalloc(sock *sk, unsigned long size, int force, gfp_t priority) noexcept nogil
+cdef void *sock_kmalloc(sock *sk, int size, gfp_t priority) noexcept nogil     # from misc_slab
 cdef sk_buff *sock_omalloc(sock *sk, unsigned long size, gfp_t priority) noexcept nogil
 cdef bint skb_page_frag_refill(net *n, unsigned int sz, page_frag *pfrag, gfp_t gfp) noexcept nogil
 cdef bint sk_page_frag_refill(sock *sk, page_frag *pfrag) noexcept nogil

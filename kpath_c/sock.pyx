@@ -779,6 +779,17 @@ cdef sk_buff *sock_wmalloc(sock *sk, unsigned long size, int force, gfp_t priori
     return skb
 
 
+cdef void *sock_kmalloc(sock *sk, int size, gfp_t priority) noexcept nogil:
+    cdef int optmem_max = sock_net(sk).core.sysctl_optmem_max
+    cdef void *mem
+    if size > optmem_max or sk.sk_omem_alloc + size >= optmem_max:
+        return NULL
+    mem = kmem_cache_alloc(&sock_net(sk).misc_slab)
+    if mem != NULL:
+        sk.sk_omem_alloc += size
+    return mem
+
+
 cdef sk_buff *sock_omalloc(sock *sk, unsigned long size, gfp_t priority) noexcept nogil:
     cdef sk_buff *skb
     if sk.sk_omem_alloc + <long>SKB_TRUESIZE(<unsigned int>size) > sock_net(sk).core.sysctl_optmem_max:

@@ -1,5 +1,6 @@
 """net/ipv4/tcp.c: the socket's side of TCP. See tcp.pyx."""
 from kpath_c.headers.tcp cimport *
+from kpath_c.md5 cimport md5_ctx
 
 # ioctl() requests
 cdef enum:
@@ -52,6 +53,12 @@ cdef int tcp_disconnect(sock *sk, int flags) noexcept nogil
 cdef void tcp_done(sock *sk) noexcept nogil
 cdef int tcp_abort(sock *sk, int err) noexcept nogil
 
+# -- signatures
+cdef void tcp_md5_destruct_sock(sock *sk) noexcept nogil
+cdef void tcp_md5_hash_key(md5_ctx *hp, const tcp_md5sig_key *key) noexcept nogil
+# What lies behind the first header_len bytes. The bytes of a packet that is sent come from hooks.sent_bytes.
+cdef void tcp_sigpool_hash_skb_data(md5_ctx *hp, const sk_buff *skb, unsigned int header_len) noexcept nogil
+
 # -- options
 cdef void __tcp_sock_set_cork(sock *sk, bint on) noexcept nogil
 cdef void tcp_sock_set_cork(sock *sk, bint on) noexcept nogil
@@ -67,7 +74,7 @@ cdef int tcp_sock_set_keepcnt(sock *sk, int val) noexcept nogil
 cdef int tcp_set_window_clamp(sock *sk, int val) noexcept nogil
 cdef int tcp_sock_set_maxseg(sock *sk, int val) noexcept nogil
 # What the kernel reads as an int comes in `optval`. TCP_CONGESTION: the name in `sval`. TCP_FASTOPEN_KEY,
-# TCP_REPAIR_OPTIONS, TCP_REPAIR_WINDOW: bytes in `sval`, their number in `optval`.
+# TCP_REPAIR_OPTIONS, TCP_REPAIR_WINDOW, TCP_MD5SIG, TCP_MD5SIG_EXT: bytes in `sval`, their number in `optval`.
 cdef int do_tcp_setsockopt(sock *sk, int level, int optname, s64 optval, const char *sval) noexcept nogil
 cdef int tcp_setsockopt(sock *sk, int level, int optname, s64 optval, const char *sval) noexcept nogil
 # Options that are not an int give back their length: ask tcp_get_info(), icsk_ca_ops.name, ... for what is in them.

@@ -8,13 +8,15 @@ Deviations
 - A call that would sleep returns -ERESTARTSYS and is entered again (see msghdr); there is no socket backlog.
 - The orphan counter is read directly; the kernel reads a copy that is up to 100 ms old.
 - Left out: splicing into the socket, zero copy on receive, devmem, tcp_mmap(), statistics for timestamping, ULP,
-  AO keys, BPF, MPTCP. MD5 keys cannot be set; a segment that carries MD5 or AO is dropped as by a socket without keys.
+  AO keys, BPF, MPTCP. A segment that carries AO is dropped as by a socket without keys.
+- A signature (RFC 2385) covers the payload, of which the stack keeps nothing: it asks for the bytes again
+  (hooks.sent_bytes), and takes zeros where nobody knows them.
 - Control messages are handed over as values (msg_ext), not as bytes. A socket that has not asked for receive timestamps
   gets none; in the kernel it may, once another one has asked.
 - All of the host's memory (net.totalram_pages) counts as nr_free_buffer_pages(); a kernel takes off what it holds
   itself and the zones' high watermarks, some percent.
 """
-from libc.string cimport memset, memcpy
+from libc.string cimport memcmp, memcpy, memset
 
 from kpath_c.headers.tcp cimport *
 from kpath_c.headers.errqueue cimport *
@@ -25,10 +27,11 @@ from kpath_c.inet_hashtables cimport (inet_bhash2_reset_saddr, inet_hashinfo_fre
                                       inet_unhash)
 from kpath_c.inet_timewait_sock cimport inet_twsk_deschedule_put
 from kpath_c.ip_sockglue cimport ip_getsockopt, ip_recv_error, ip_setsockopt
+from kpath_c.md5 cimport md5_ctx, md5_update
 from kpath_c.shim.slab cimport kmem_cache_alloc, kmem_cache_free
 from kpath_c.skbuff cimport (__kfree_skb, __skb_queue_purge, alloc_skb_fclone, msg_zerocopy_realloc, net_zcopy_put,
-                             net_zcopy_put_abort, put_page, skb_attempt_defer_free, skb_copy_datagram_msg,
-                             skb_rbtree_purge, skb_zerocopy_iter_stream)
+                             net_zcopy_put_abort, put_page, skb_attempt_defer_free, skb_copy_bits,
+                             skb_copy_datagram_msg, skb_rbtree_purge, skb_zerocopy_iter_stream)
 from kpath_c.sock cimport (release_sock, sk_error_report, sk_page_frag_refill, sk_set_peek_off, sk_wait_data,
                            sock_rfree)
 from kpath_c.stream cimport (sk_stream_error, sk_stream_wait_close, sk_stream_wait_connect, sk_stream_wait_memory,
@@ -39,7 +42,8 @@ from kpath_c.tcp_fastopen cimport (reqsk_fastopen_remove, tcp_fastopen_active_di
                                    tcp_fastopen_get_cipher, tcp_fastopen_init_key_once,
                                    tcp_fastopen_reset_cipher)
 from kpath_c.tcp_input cimport (tcp_clear_retrans, tcp_data_ready, tcp_do_parse_auth_options, tcp_done_with_error,
-                                tcp_rcv_space_adjust, tcp_set_rto, tcp_update_pacing_rate)
+                                tcp_rcv_space_adjust, tcp_send_rcvq, tcp_set_rto, tcp_update_pacing_rate)
+from kpath_c.tcp_ipv4 cimport tcp_clear_md5_list, tcp_v4_md5_hash_skb
 from kpath_c.tcp_minisocks cimport tcp_time_wait
 from kpath_c.tcp_output cimport (__tcp_push_pending_frames, __tcp_select_window, sk_forced_mem_schedule,
                                  tcp_chrono_stop, tcp_connect, tcp_current_mss, tcp_delack_max, tcp_mstamp_refresh,
@@ -2108,8 +2112,7 @@ cdef int do_tcp_setsockopt(sock *sk, int level, int optname, s64 optval, const c
         not_ported(n, "TCP-AO")
         err = -ENOPROTOOPT
     elif optname == TCP_MD5SIG or optname == TCP_MD5SIG_EXT:
-        not_ported(n, "MD5 signatures")
-        err = -ENOPROTOOPT
+        err = tp.af_specific.md5_parse(sk, optname, sval, val)
     elif optname == TCP_FASTOPEN:
         if val >= 0 and (1 << sk.sk_state) & (TCPF_CLOSE | TCPF_LISTEN):
             tcp_fastopen_init_key_once(n)
@@ -2433,12 +2436,74 @@ cdef int tcp_getsockopt(sock *sk, int level, int optname, s64 *optval) noexcept 
 
 # ---------------------------------------------------------------------------------------------- signatures
 
+cdef void tcp_md5_destruct_sock(sock *sk) noexcept nogil:
+    cdef tcp_sock *tp = tcp_sk(sk)
+
+    if tp.md5sig_info != NULL:
+        tcp_clear_md5_list(sk)
+        kmem_cache_free(&sock_net(sk).misc_slab, tp.md5sig_info)
+        tp.md5sig_info = NULL
+
+
+cdef void tcp_md5_hash_key(md5_ctx *hp, const tcp_md5sig_key *key) noexcept nogil:
+    md5_update(hp, key.key, key.keylen)
+
+
+cdef void tcp_sigpool_hash_skb_data(md5_ctx *hp, const sk_buff *skb, unsigned int header_len) noexcept nogil:
+    cdef net *n = skb.net
+    cdef tcphdr *th = tcp_hdr(<sk_buff *>skb)
+    cdef u32 seq = ntohl(th.seq) + <u32>th_syn(th)
+    cdef unsigned int at = header_len
+    cdef unsigned int part
+    cdef u8 data[256]
+    # The header of what is sent, and of nothing else, is written in txbuf.
+    cdef bint sent = &n.txbuf[0] <= skb.data < &n.txbuf[0] + sizeof(n.txbuf)
+
+    while at < skb.len:
+        part = min_u32(skb.len - at, sizeof(data))
+        if not sent:
+            skb_copy_bits(skb, <int>at, data, <int>part)
+        elif n.hooks.sent_bytes != NULL:
+            n.hooks.sent_bytes(n.hooks.ctx, skb.sk, seq + at - header_len, data, part)
+        else:
+            memset(data, 0, part)
+        md5_update(hp, data, part)
+        at += part
+
+
+# A segment that is signed, or should be.
+cdef int tcp_inbound_md5_hash(const sock *sk, const sk_buff *skb, const void *saddr, const void *daddr, int family,
+                              int l3index, const u8 *hash_location) noexcept nogil:
+    cdef net *n = sock_net(sk)
+    cdef tcp_md5sig_key *key = tcp_md5_do_lookup(sk, l3index, saddr, family)
+    cdef u8 newhash[16]
+
+    if key == NULL:
+        NET_INC_STATS(n, LINUX_MIB_TCPMD5UNEXPECTED)
+        return SKB_DROP_REASON_TCP_MD5UNEXPECTED
+
+    # the capture has cut it short
+    if not skb_bytes_present(skb):
+        return SKB_NOT_DROPPED_YET
+
+    # an AF_INET6 listener hears IPv4 hosts too
+    if family == AF_INET:
+        tcp_v4_md5_hash_skb(newhash, key, NULL, skb)
+    else:
+        tcp_sk(<sock *>sk).af_specific.calc_md5_hash(newhash, key, NULL, skb)
+    if memcmp(hash_location, newhash, sizeof(newhash)) != 0:
+        NET_INC_STATS(n, LINUX_MIB_TCPMD5FAILURE)
+        return SKB_DROP_REASON_TCP_MD5FAILURE
+    return SKB_NOT_DROPPED_YET
+
+
 cdef int tcp_inbound_hash(sock *sk, const request_sock *req, const sk_buff *skb, const void *saddr, const void *daddr,
                           int family, int dif, int sdif) noexcept nogil:
-    """RFC 2385 and RFC 5925 with no key configured: a segment that is signed is not for us."""
+    """RFC 2385 and RFC 5925 (with no key of the latter): the reason for which this segment is dropped, if any."""
     cdef net *n = sock_net(sk)
     cdef const u8 *md5_location = NULL
     cdef const u8 *aoh = NULL
+    cdef int l3index = dif if sdif else 0
 
     if tcp_do_parse_auth_options(tcp_hdr(skb), &md5_location, &aoh):
         return SKB_DROP_REASON_TCP_AUTH_HDR
@@ -2448,14 +2513,16 @@ cdef int tcp_inbound_hash(sock *sk, const request_sock *req, const sk_buff *skb,
         return SKB_DROP_REASON_TCP_AOFAILURE
 
     if md5_location == NULL and aoh == NULL:
+        if tcp_md5_do_lookup(sk, l3index, saddr, family) != NULL:
+            NET_INC_STATS(n, LINUX_MIB_TCPMD5NOTFOUND)
+            return SKB_DROP_REASON_TCP_MD5NOTFOUND
         return SKB_NOT_DROPPED_YET
 
     if aoh != NULL:
         NET_INC_STATS(n, LINUX_MIB_TCPAOKEYNOTFOUND)
         return SKB_DROP_REASON_TCP_AOUNEXPECTED
 
-    NET_INC_STATS(n, LINUX_MIB_TCPMD5UNEXPECTED)
-    return SKB_DROP_REASON_TCP_MD5UNEXPECTED
+    return tcp_inbound_md5_hash(sk, skb, saddr, daddr, family, l3index, md5_location)
 
 # ---------------------------------------------------------------------------------------------- set-up of a host
 

@@ -3,10 +3,23 @@ from kpath_c.headers.tcp cimport *
 
 cdef inet_connection_sock_af_ops ipv4_specific
 cdef tcp_request_sock_ops tcp_request_sock_ipv4_ops
+cdef tcp_sock_af_ops tcp_sock_ipv4_specific
 
 # tcp_request_sock_ops: it names a pool, so each host has its own.
 cdef inline request_sock_ops *tcp_request_sock_ops_of(net *n) noexcept nogil:
     return &n.tcp_rsk_ops
+
+# addr: __be32 or in6_addr, as `family` says
+cdef tcp_md5sig_key *__tcp_md5_do_lookup(const sock *sk, int l3index, const void *addr, int family,
+                                         bint any_l3index) noexcept nogil
+cdef tcp_md5sig_key *tcp_v4_md5_lookup(const sock *sk, const sock *addr_sk) noexcept nogil
+cdef int tcp_md5_do_add(sock *sk, const void *addr, int family, u8 prefixlen, int l3index, u8 flags, const u8 *newkey,
+                        u8 newkeylen) noexcept nogil
+cdef int tcp_md5_do_del(sock *sk, const void *addr, int family, u8 prefixlen, int l3index, u8 flags) noexcept nogil
+cdef int tcp_md5_key_copy(sock *sk, const void *addr, int family, u8 prefixlen, int l3index,
+                          const tcp_md5sig_key *key) noexcept nogil
+cdef void tcp_clear_md5_list(sock *sk) noexcept nogil
+cdef int tcp_v4_md5_hash_skb(u8 *md5_hash, const tcp_md5sig_key *key, const sock *sk, const sk_buff *skb) noexcept nogil
 
 cdef int tcp_twsk_unique(sock *sk, sock *sktw, void *twp) noexcept nogil
 cdef int tcp_v4_connect(sock *sk, sockaddr_in *uaddr, int addr_len) noexcept nogil

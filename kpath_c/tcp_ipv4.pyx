@@ -8,19 +8,20 @@ RFC 9293 3.10.7 (segment arrives), 1122 4.2.3.9 (ICMP), 1191 and 5927 (path MTU,
 backoff), 6191 (reuse of TIME-WAIT), 7413 (Fast Open).
 
 Follows net/ipv4/tcp_ipv4.c of Linux 6.18 (GPL-2.0-only). Deviations:
-- no MD5, TCP-AO, XFRM, BPF, PSP; no procfs;
+- no TCP-AO, XFRM, BPF, PSP; no procfs; of a signed segment that the capture has cut short, the signature is taken as
+  right, as the checksum is;
 - no backlog: tcp_add_backlog() is left out, packets never meet a socket in use;
 - tcp_request_sock_ops names a pool, so there is one for each host (net.tcp_rsk_ops), as is the control socket;
 - a checksum is verified when the capture holds all its bytes, else taken as right;
 - IP options of a SYN are not kept for the answers;
 - an ICMP error queued for a connecting socket has no extended error: nobody can read the error queue.
 """
-from libc.string cimport memset
+from libc.string cimport memcmp, memcpy, memset
 
 from kpath_c.headers.tcp cimport *
 from kpath_c.headers.checksum cimport csum_add, csum_fold, csum_tcpudp_nofold
 from kpath_c.net_tcp cimport *
-from kpath_c.af_inet cimport inet_ctl_sock_init, inet_sk_rebuild_header
+from kpath_c.af_inet cimport inet_ctl_sock_init, inet_sk_rebuild_header, inet_sock_destruct
 from kpath_c.icmp cimport icmp_err_convert
 from kpath_c.inet_connection_sock cimport (inet_csk_prepare_forced_close, inet_csk_reqsk_queue_drop,
                                            inet_csk_reqsk_queue_drop_and_put, inet_csk_route_child_sock,
@@ -29,13 +30,16 @@ from kpath_c.inet_hashtables cimport (__inet_inherit_port, __inet_lookup_establi
                                       inet_bhash2_update_saddr, inet_ehash_nolisten, inet_hash_connect, inet_put_port)
 from kpath_c.inet_timewait_sock cimport inet_twsk_deschedule_put, inet_twsk_put
 from kpath_c.ip_output cimport ip_build_and_send_pkt, ip_queue_xmit, ip_send_unicast_reply
+from kpath_c.md5 cimport md5_ctx, md5_final, md5_init, md5_setup, md5_update
 from kpath_c.secure_seq cimport secure_tcp_seq_and_ts_off
 from kpath_c.skbuff cimport (__skb_checksum_complete, kfree_skb, kfree_skb_partial, pskb_may_pull, sk_skb_reason_drop,
                              skb_clone, skb_condense, skb_rbtree_purge, skb_try_coalesce, sock_queue_err_skb)
-from kpath_c.sock cimport __sk_dst_check, sk_error_report, sk_setup_caps, sock_edemux
+from kpath_c.shim.slab cimport kmem_cache_free, kmem_cache_zalloc
+from kpath_c.sock cimport __sk_dst_check, sk_error_report, sk_setup_caps, sock_edemux, sock_kmalloc
 from kpath_c.sock_reuseport cimport reuseport_migrate_sock
 from kpath_c.syncookies cimport cookie_v4_check, cookie_v4_init_sequence
-from kpath_c.tcp cimport (tcp_done, tcp_free_fastopen_req, tcp_inbound_hash, tcp_init_sock, tcp_set_state,
+from kpath_c.tcp cimport (tcp_done, tcp_free_fastopen_req, tcp_inbound_hash, tcp_init_sock, tcp_md5_destruct_sock,
+                            tcp_md5_hash_key, tcp_set_state, tcp_sigpool_hash_skb_data,
                           tcp_write_queue_purge)
 from kpath_c.tcp_cong cimport tcp_cleanup_congestion_control
 from kpath_c.tcp_fastopen cimport (tcp_fastopen_active_disable_ofo_check, tcp_fastopen_ctx_destroy,
@@ -50,6 +54,7 @@ from kpath_c.tcp_timer cimport tcp_retransmit_timer
 
 cdef inet_connection_sock_af_ops ipv4_specific
 cdef tcp_request_sock_ops tcp_request_sock_ipv4_ops
+cdef tcp_sock_af_ops tcp_sock_ipv4_specific
 
 # A segment that is built outside of a socket.
 cdef struct reply_segment:
@@ -465,6 +470,33 @@ cdef void send_unicast_reply(net *n, sock *sk, sk_buff *skb, ip_reply_arg *arg, 
     TCP_INC_STATS(n, TCP_MIB_OUTSEGS)
 
 
+# The signature behind `at` words of options.
+cdef void sign_reply(reply_segment *rep, ip_reply_arg *arg, const tcp_md5sig_key *key, sk_buff *skb,
+                     int at) noexcept nogil:
+    rep.opt[at] = htonl((<u32>TCPOPT_NOP << 24) | (<u32>TCPOPT_NOP << 16) |
+                        (<u32>TCPOPT_MD5SIG << 8) | TCPOLEN_MD5SIG)
+    arg.iov_len += TCPOLEN_MD5SIG_ALIGNED
+    rep.th.doff_res = <u8>((arg.iov_len // 4) << 4)
+    tcp_v4_md5_hash_hdr(<u8 *>&rep.opt[at + 1], key, ip_hdr(skb).saddr, ip_hdr(skb).daddr, &rep.th)
+
+
+# The socket is gone, but the peer may believe in it: a listener at the port may know the key. The segment's signature
+# must be right, else nobody is owed a RST.
+cdef tcp_md5sig_key *reset_key_of_listener(net *n, sk_buff *skb, const tcphdr *th, const u8 *location) noexcept nogil:
+    cdef sock *listener = __inet_lookup_listener(n, NULL, 0, ip_hdr(skb).saddr, th.source, ip_hdr(skb).daddr,
+                                                 ntohs(th.source), inet_iif(skb), 0)
+    cdef tcp_md5sig_key *key
+    cdef u8 newhash[16]
+
+    if listener == NULL:
+        return NULL
+    key = tcp_md5_do_lookup(listener, 0, &ip_hdr(skb).saddr, AF_INET)
+    if key == NULL:
+        return NULL
+    tcp_v4_md5_hash_skb(newhash, key, NULL, skb)
+    return key if not skb_bytes_present(skb) or memcmp(location, newhash, sizeof(newhash)) == 0 else NULL
+
+
 # RFC 9293 3.5.2: a RST that answers `skb`, made of nothing but that segment.
 cdef void tcp_v4_send_reset(sock *sk, sk_buff *skb, int reason) noexcept nogil:
     cdef tcphdr *th = tcp_hdr(skb)
@@ -474,6 +506,7 @@ cdef void tcp_v4_send_reset(sock *sk, sk_buff *skb, int reason) noexcept nogil:
     cdef ip_reply_arg arg
     cdef u64 transmit_time = 0
     cdef net *n
+    cdef tcp_md5sig_key *key = NULL
     cdef u32 txhash = 0
 
     # never a RST for a RST
@@ -505,11 +538,18 @@ cdef void tcp_v4_send_reset(sock *sk, sk_buff *skb, int reason) noexcept nogil:
     if tcp_do_parse_auth_options(th, &md5_hash_location, &aoh):
         return
 
-    # signed, and we have no key: nothing that the peer would believe could be sent
+    # signed with what there are no keys for: nothing that the peer would believe could be sent
     if aoh != NULL:
         return
-    if (sk == NULL or not sk_fullsock(sk)) and md5_hash_location != NULL:
-        return
+
+    if sk != NULL and sk_fullsock(sk):
+        key = tcp_md5_do_lookup(sk, 0, &ip_hdr(skb).saddr, AF_INET)
+    elif md5_hash_location != NULL:
+        key = reset_key_of_listener(n, skb, th, md5_hash_location)
+        if key == NULL:
+            return
+    if key != NULL:
+        sign_reply(&rep, &arg, key, skb, 0)
 
     arg.flags = IP_REPLY_ARG_NOSRCCHECK if sk != NULL and inet_sk_transparent(sk) else 0
 
@@ -528,7 +568,7 @@ cdef void tcp_v4_send_reset(sock *sk, sk_buff *skb, int reason) noexcept nogil:
 
 # An ACK for a request or a TIME_WAIT socket. tsecr 0: without timestamps.
 cdef void tcp_v4_send_ack(sock *sk, sk_buff *skb, u32 seq, u32 ack, u32 win, u32 tsval, u32 tsecr, int oif,
-                          int reply_flags, u8 tos, u32 txhash) noexcept nogil:
+                          const tcp_key *key, int reply_flags, u8 tos, u32 txhash) noexcept nogil:
     cdef tcphdr *th = tcp_hdr(skb)
     cdef reply_segment rep
     cdef ip_reply_arg arg
@@ -553,6 +593,9 @@ cdef void tcp_v4_send_ack(sock *sk, sk_buff *skb, u32 seq, u32 ack, u32 win, u32
     rep.th.flags = TCPHDR_ACK
     rep.th.window = htons(<u16>win)
 
+    if tcp_key_is_md5(key):
+        sign_reply(&rep, &arg, key.md5_key, skb, 3 if tsecr else 0)
+
     arg.flags = reply_flags
     if oif:
         arg.bound_dev_if = oif
@@ -563,14 +606,16 @@ cdef void tcp_v4_send_ack(sock *sk, sk_buff *skb, u32 seq, u32 ack, u32 win, u32
 cdef void tcp_v4_timewait_ack(sock *sk, sk_buff *skb, int tw_status) noexcept nogil:
     cdef inet_timewait_sock *tw = inet_twsk(sk)
     cdef tcp_timewait_sock *tcptw = tcp_twsk(sk)
+    cdef tcp_key key
     cdef u8 tos = tw.tw_tos
 
     # no ECT on what answers a segment out of the window
     if tw_status == TCP_TW_ACK_OOW:
         tos &= <u8>~<u8>INET_ECN_MASK
 
+    key.md5_key = tcp_twsk_md5_key(tcptw)
     tcp_v4_send_ack(sk, skb, tw.tw_snd_nxt, tw.tw_rcv_nxt, tcptw.tw_rcv_wnd >> tw.tw_rcv_wscale,
-                    tcp_tw_tsval(tcptw), tcptw.tw_ts_recent, tw.tw_bound_dev_if,
+                    tcp_tw_tsval(tcptw), tcptw.tw_ts_recent, tw.tw_bound_dev_if, &key,
                     IP_REPLY_ARG_NOSRCCHECK if tw.tw_transparent else 0, tos, tw.tw_txhash)
 
     inet_twsk_put(tw)
@@ -580,11 +625,246 @@ cdef void tcp_v4_timewait_ack(sock *sk, sk_buff *skb, int tw_status) noexcept no
 cdef void tcp_v4_reqsk_send_ack(sock *sk, sk_buff *skb, request_sock *req) noexcept nogil:
     cdef tcp_request_sock *treq = tcp_rsk(req)
     cdef u32 seq = treq.snt_isn + 1 if sk.sk_state == TCP_LISTEN else tcp_sk(sk).snd_nxt
+    cdef tcp_key key
 
+    key.md5_key = tcp_md5_do_lookup(sk, 0, &ip_hdr(skb).saddr, AF_INET)
     tcp_v4_send_ack(sk, skb, seq, treq.rcv_nxt, tcp_synack_window(req) >> inet_rsk(req).rcv_wscale,
-                    tcp_rsk_tsval(treq), req.ts_recent, 0,
+                    tcp_rsk_tsval(treq), req.ts_recent, 0, &key,
                     IP_REPLY_ARG_NOSRCCHECK if inet_rsk(req).no_srccheck else 0,
                     ip_hdr(skb).tos & <u8>~<u8>INET_ECN_MASK, treq.txhash)
+
+
+# ---------------------------------------------------------------------------------------------- signatures (RFC 2385)
+# A listener may have a key for a whole prefix; the longest prefix that the peer matches decides. There is no L3 master
+# device here, so l3index is always 0.
+
+cdef bint better_md5_match(const tcp_md5sig_key *old, const tcp_md5sig_key *new) noexcept nogil:
+    if old == NULL:
+        return 1
+
+    if old.l3index and new.l3index == 0:
+        return 0
+    if old.l3index == 0 and new.l3index:
+        return 1
+
+    return old.prefixlen < new.prefixlen
+
+
+# addr: __be32 or in6_addr.
+cdef tcp_md5sig_key *__tcp_md5_do_lookup(const sock *sk, int l3index, const void *addr, int family,
+                                         bint any_l3index) noexcept nogil:
+    cdef tcp_md5sig_info *md5sig = tcp_sk(<sock *>sk).md5sig_info
+    cdef tcp_md5sig_key *best_match = NULL
+    cdef tcp_md5sig_key *key
+    cdef __be32 mask
+    cdef bint match
+
+    if md5sig == NULL:
+        return NULL
+
+    key = <tcp_md5sig_key *>md5sig.head.first
+    while key != NULL:
+        if (key.family == family and
+                (any_l3index or not key.flags & TCP_MD5SIG_FLAG_IFINDEX or key.l3index == l3index)):
+            if family == AF_INET:
+                mask = inet_make_mask(key.prefixlen)
+                match = (key.addr.s6_addr32[0] & mask) == ((<const __be32 *>addr)[0] & mask)
+            else:
+                match = ipv6_prefix_equal(&key.addr, <const in6_addr *>addr, key.prefixlen)
+
+            if match and better_md5_match(best_match, key):
+                best_match = key
+        key = <tcp_md5sig_key *>key.node.next
+    return best_match
+
+
+cdef tcp_md5sig_key *tcp_md5_do_lookup_exact(const sock *sk, const void *addr, int family, u8 prefixlen, int l3index,
+                                             u8 flags) noexcept nogil:
+    cdef tcp_md5sig_info *md5sig = tcp_sk(<sock *>sk).md5sig_info
+    cdef size_t size = sizeof(in6_addr) if family == AF_INET6 else sizeof(__be32)
+    cdef tcp_md5sig_key *key
+
+    if md5sig == NULL:
+        return NULL
+    key = <tcp_md5sig_key *>md5sig.head.first
+    while key != NULL:
+        if (key.family == family and not (key.flags ^ flags) & TCP_MD5SIG_FLAG_IFINDEX and key.l3index == l3index and
+                memcmp(&key.addr, addr, size) == 0 and key.prefixlen == prefixlen):
+            return key
+        key = <tcp_md5sig_key *>key.node.next
+    return NULL
+
+
+cdef tcp_md5sig_key *tcp_v4_md5_lookup(const sock *sk, const sock *addr_sk) noexcept nogil:
+    return tcp_md5_do_lookup(sk, 0, &addr_sk.sk_daddr, AF_INET)
+
+
+cdef int tcp_md5sig_info_add(sock *sk, gfp_t gfp) noexcept nogil:
+    cdef tcp_md5sig_info *md5sig = <tcp_md5sig_info *>kmem_cache_zalloc(&sock_net(sk).misc_slab)
+
+    if md5sig == NULL:
+        return -ENOMEM
+
+    # each segment has a signature of its own
+    sk_gso_disable(sk)
+    tcp_sk(sk).md5sig_info = md5sig
+    return 0
+
+
+cdef int __tcp_md5_do_add(sock *sk, const void *addr, int family, u8 prefixlen, int l3index, u8 flags,
+                          const u8 *newkey, u8 newkeylen, gfp_t gfp) noexcept nogil:
+    cdef tcp_md5sig_key *key = tcp_md5_do_lookup_exact(sk, addr, family, prefixlen, l3index, flags)
+
+    if key != NULL:
+        memcpy(key.key, newkey, newkeylen)
+        key.keylen = newkeylen
+        return 0
+
+    key = <tcp_md5sig_key *>sock_kmalloc(sk, sizeof(tcp_md5sig_key), gfp)
+    if key == NULL:
+        return -ENOMEM
+    memset(key, 0, sizeof(tcp_md5sig_key))
+
+    memcpy(key.key, newkey, newkeylen)
+    key.keylen = newkeylen
+    key.family = <u8>family
+    key.prefixlen = prefixlen
+    key.l3index = l3index
+    key.flags = flags
+    memcpy(&key.addr, addr, sizeof(in6_addr) if family == AF_INET6 else sizeof(__be32))
+    hlist_add_head(&key.node, &tcp_sk(sk).md5sig_info.head)
+    return 0
+
+
+cdef int tcp_md5_do_add(sock *sk, const void *addr, int family, u8 prefixlen, int l3index, u8 flags, const u8 *newkey,
+                        u8 newkeylen) noexcept nogil:
+    if tcp_sk(sk).md5sig_info == NULL and tcp_md5sig_info_add(sk, GFP_KERNEL):
+        return -ENOMEM
+    return __tcp_md5_do_add(sk, addr, family, prefixlen, l3index, flags, newkey, newkeylen, GFP_KERNEL)
+
+
+cdef int tcp_md5_key_copy(sock *sk, const void *addr, int family, u8 prefixlen, int l3index,
+                          const tcp_md5sig_key *key) noexcept nogil:
+    if tcp_sk(sk).md5sig_info == NULL and tcp_md5sig_info_add(sk, GFP_ATOMIC):
+        return -ENOMEM
+    return __tcp_md5_do_add(sk, addr, family, prefixlen, l3index, key.flags, key.key, key.keylen, GFP_ATOMIC)
+
+
+cdef void md5_key_free(sock *sk, tcp_md5sig_key *key) noexcept nogil:
+    hlist_del(&key.node)
+    sk.sk_omem_alloc -= <int>sizeof(tcp_md5sig_key)
+    kmem_cache_free(&sock_net(sk).misc_slab, key)
+
+
+cdef int tcp_md5_do_del(sock *sk, const void *addr, int family, u8 prefixlen, int l3index, u8 flags) noexcept nogil:
+    cdef tcp_md5sig_key *key = tcp_md5_do_lookup_exact(sk, addr, family, prefixlen, l3index, flags)
+
+    if key == NULL:
+        return -ENOENT
+    md5_key_free(sk, key)
+    return 0
+
+
+cdef void tcp_clear_md5_list(sock *sk) noexcept nogil:
+    cdef tcp_md5sig_info *md5sig = tcp_sk(sk).md5sig_info
+
+    while md5sig.head.first != NULL:
+        md5_key_free(sk, <tcp_md5sig_key *>md5sig.head.first)
+
+
+# TCP_MD5SIG, TCP_MD5SIG_EXT. A key of length 0 takes it away.
+cdef int tcp_v4_parse_md5_keys(sock *sk, int optname, const void *optval, int optlen) noexcept nogil:
+    cdef tcp_md5sig cmd
+    cdef sockaddr_in *sin = <sockaddr_in *>cmd.tcpm_addr
+    cdef u8 prefixlen = 32
+    cdef u8 flags
+
+    if optlen < <int>sizeof(cmd):
+        return -EINVAL
+
+    memcpy(&cmd, optval, sizeof(cmd))
+
+    if sin.sin_family != AF_INET:
+        return -EINVAL
+
+    flags = cmd.tcpm_flags & TCP_MD5SIG_FLAG_IFINDEX
+
+    if optname == TCP_MD5SIG_EXT and cmd.tcpm_flags & TCP_MD5SIG_FLAG_PREFIX:
+        prefixlen = cmd.tcpm_prefixlen
+        if prefixlen > 32:
+            return -EINVAL
+
+    # no device here is an L3 master
+    if optname == TCP_MD5SIG_EXT and cmd.tcpm_ifindex and flags:
+        return -EINVAL
+
+    if not cmd.tcpm_keylen:
+        return tcp_md5_do_del(sk, &sin.sin_addr, AF_INET, prefixlen, 0, flags)
+
+    if cmd.tcpm_keylen > TCP_MD5SIG_MAXKEYLEN:
+        return -EINVAL
+
+    return tcp_md5_do_add(sk, &sin.sin_addr, AF_INET, prefixlen, 0, flags, cmd.tcpm_key, <u8>cmd.tcpm_keylen)
+
+
+cdef struct tcp4_pseudohdr:
+    __be32 saddr
+    __be32 daddr
+    u8 pad
+    u8 protocol
+    __be16 len
+
+
+cdef void tcp_v4_md5_hash_headers(md5_ctx *hp, __be32 daddr, __be32 saddr, const tcphdr *th, int nbytes) noexcept nogil:
+    cdef tcp4_pseudohdr bp
+    cdef tcphdr bare
+
+    bp.saddr = saddr
+    bp.daddr = daddr
+    bp.pad = 0
+    bp.protocol = IPPROTO_TCP
+    bp.len = htons(<u16>nbytes)
+    md5_update(hp, <u8 *>&bp, sizeof(bp))
+
+    # without options and checksum
+    bare = th[0]
+    bare.check = 0
+    md5_update(hp, <u8 *>&bare, sizeof(bare))
+
+
+cdef int tcp_v4_md5_hash_hdr(u8 *md5_hash, const tcp_md5sig_key *key, __be32 daddr, __be32 saddr,
+                             const tcphdr *th) noexcept nogil:
+    cdef md5_ctx hp
+
+    md5_init(&hp)
+    tcp_v4_md5_hash_headers(&hp, daddr, saddr, th, <int>(th_doff(<tcphdr *>th) << 2))
+    tcp_md5_hash_key(&hp, key)
+    md5_final(&hp, md5_hash)
+    return 0
+
+
+# sk: the socket or request that sends skb; NULL: skb was received.
+cdef int tcp_v4_md5_hash_skb(u8 *md5_hash, const tcp_md5sig_key *key, const sock *sk,
+                             const sk_buff *skb) noexcept nogil:
+    cdef tcphdr *th = tcp_hdr(<sk_buff *>skb)
+    cdef const iphdr *iph
+    cdef __be32 saddr, daddr
+    cdef md5_ctx hp
+
+    if sk != NULL:
+        saddr = sk.sk_rcv_saddr
+        daddr = sk.sk_daddr
+    else:
+        iph = ip_hdr(<sk_buff *>skb)
+        saddr = iph.saddr
+        daddr = iph.daddr
+
+    md5_init(&hp)
+    tcp_v4_md5_hash_headers(&hp, daddr, saddr, th, <int>skb.len)
+    tcp_sigpool_hash_skb_data(&hp, skb, th_doff(th) << 2)
+    tcp_md5_hash_key(&hp, key)
+    md5_final(&hp, md5_hash)
+    return 0
 
 
 # ---------------------------------------------------------------------------------------------- passive open
@@ -656,6 +936,7 @@ cdef sock *tcp_v4_syn_recv_sock(sock *sk, sk_buff *skb, request_sock *req, dst_e
     cdef tcp_sock *newtp
     cdef sock *newsk
     cdef ip_options *inet_opt
+    cdef tcp_md5sig_key *key
 
     if sk_acceptq_is_full(sk):
         NET_INC_STATS(n, LINUX_MIB_LISTENOVERFLOWS)
@@ -702,6 +983,12 @@ cdef sock *tcp_v4_syn_recv_sock(sock *sk, sk_buff *skb, request_sock *req, dst_e
     newtp.advmss = tcp_mss_clamp(tcp_sk(sk), <u16>dst_metric_advmss(dst))
 
     tcp_initialize_rcv_mss(newsk)
+
+    key = tcp_md5_do_lookup(sk, 0, &newsk.sk_daddr, AF_INET)
+    if key != NULL:
+        if tcp_md5_key_copy(newsk, &newsk.sk_daddr, AF_INET, 32, 0, key):
+            return syn_recv_sock_failed(sk, newsk)
+        sk_gso_disable(newsk)
 
     if __inet_inherit_port(sk, newsk) < 0:
         return syn_recv_sock_failed(sk, newsk)
@@ -1159,10 +1446,18 @@ cdef void inet_sk_rx_dst_set(sock *sk, sk_buff *skb) noexcept nogil:
         sk.sk_rx_dst_ifindex = skb.skb_iif
 
 
+cdef void tcp4_destruct_sock(sock *sk) noexcept nogil:
+    tcp_md5_destruct_sock(sk)
+    inet_sock_destruct(sk)
+
+
 cdef int tcp_v4_init_sock(sock *sk) noexcept nogil:
     tcp_init_sock(sk)
 
     inet_csk(sk).icsk_af_ops = &ipv4_specific
+
+    tcp_sk(sk).af_specific = &tcp_sock_ipv4_specific
+    sk.sk_destruct = tcp4_destruct_sock
 
     return 0
 
@@ -1213,7 +1508,13 @@ cdef void tcp_v4_init_ops() noexcept nogil:
     ipv4_specific.net_header_len = <u16>sizeof(iphdr)
     ipv4_specific.mtu_reduced = tcp_v4_mtu_reduced
 
+    tcp_sock_ipv4_specific.md5_lookup = tcp_v4_md5_lookup
+    tcp_sock_ipv4_specific.calc_md5_hash = tcp_v4_md5_hash_skb
+    tcp_sock_ipv4_specific.md5_parse = tcp_v4_parse_md5_keys
+
     tcp_request_sock_ipv4_ops.mss_clamp = TCP_MSS_DEFAULT
+    tcp_request_sock_ipv4_ops.req_md5_lookup = tcp_v4_md5_lookup
+    tcp_request_sock_ipv4_ops.calc_md5_hash = tcp_v4_md5_hash_skb
     tcp_request_sock_ipv4_ops.cookie_init_seq = <u32 (*)(sk_buff *, u16 *) noexcept nogil>cookie_v4_init_sequence
     tcp_request_sock_ipv4_ops.route_req = tcp_v4_route_req
     tcp_request_sock_ipv4_ops.init_seq_and_ts_off = tcp_v4_init_seq_and_ts_off
@@ -1264,6 +1565,7 @@ cdef int tcp_v4_init(net *n) noexcept nogil:
 
 # The defaults of the sysctls are sysctl_net_ipv4.pyx's.
 cdef int tcp_sk_init(net *n) noexcept nogil:
+    md5_setup()
     tcp_v4_init_ops()
     tcp_prot_init(n)
     n.ipv4.tcp_death_row.tw_refcount = 1

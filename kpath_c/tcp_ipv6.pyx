@@ -10,13 +10,13 @@ TIME-WAIT), 6437 (flow label).
 Follows net/ipv6/tcp_ipv6.c of Linux 6.18 (GPL-2.0-only). Deviations: as in tcp_ipv4.pyx, and no extension headers,
 no flow label manager, no IPV6_RECV* options: nothing of a received packet is kept for them (pktoptions).
 """
-from libc.string cimport memset
+from libc.string cimport memcmp, memcpy, memset
 
 from kpath_c.headers.tcp cimport *
 from kpath_c.headers.route cimport *
 from kpath_c.headers.checksum cimport csum_add, csum_fold, csum_ipv6_nofold
 from kpath_c.net_tcp cimport *
-from kpath_c.af_inet cimport inet_ctl_sock_init, inet_sk_rebuild_header
+from kpath_c.af_inet cimport inet_ctl_sock_init, inet_sk_rebuild_header, inet_sock_destruct
 from kpath_c.af_inet6 cimport inet6_sk_rebuild_header
 from kpath_c.icmpv6 cimport icmpv6_err_convert
 from kpath_c.inet6_connection_sock cimport inet6_csk_route_req, inet6_csk_update_pmtu, inet6_csk_xmit, ip6_dst_store
@@ -29,20 +29,23 @@ from kpath_c.inet_timewait_sock cimport inet_twsk_deschedule_put, inet_twsk_put
 from kpath_c.ip6_output cimport ip6_xmit
 from kpath_c.ip6_route cimport ip6_dst_lookup_flow
 from kpath_c.ip_output cimport ip_queue_xmit
+from kpath_c.md5 cimport md5_ctx, md5_final, md5_init, md5_update
 from kpath_c.secure_seq cimport secure_tcpv6_seq_and_ts_off
 from kpath_c.skbuff cimport (__skb_checksum_complete, alloc_skb, kfree_skb, pskb_may_pull, sk_skb_reason_drop)
 from kpath_c.sock cimport __sk_dst_check, sk_error_report, sock_edemux
 from kpath_c.sock_reuseport cimport reuseport_migrate_sock
 from kpath_c.syncookies6 cimport cookie_v6_check, cookie_v6_init_sequence
-from kpath_c.tcp cimport tcp_done, tcp_inbound_hash, tcp_init_sock, tcp_set_state
+from kpath_c.tcp cimport (tcp_done, tcp_inbound_hash, tcp_init_sock, tcp_md5_destruct_sock, tcp_md5_hash_key,
+                          tcp_set_state, tcp_sigpool_hash_skb_data)
 from kpath_c.tcp_fastopen cimport tcp_fastopen_defer_connect
 from kpath_c.tcp_input cimport (tcp_conn_request, tcp_do_parse_auth_options, tcp_done_with_error,
                                 tcp_initialize_rcv_mss, tcp_rcv_established, tcp_rcv_state_process,
                                 tcp_simple_retransmit)
 from kpath_c.tcp_ipv4 cimport (inet_sk_rx_dst_set, ip_icmp_error, rcv_bad_packet, rcv_csum_error,
                                rcv_discard_and_relse, rcv_discard_it, sk_rst_convert_drop_reason, tcp_add_backlog,
-                               tcp_filter, tcp_ld_RTO_revert, tcp_req_err, tcp_v4_conn_request, tcp_v4_connect,
-                               tcp_v4_do_rcv, tcp_v4_mtu_reduced, tcp_v4_send_check, tcp_v4_syn_recv_sock)
+                               tcp_filter, tcp_ld_RTO_revert, tcp_md5_do_add, tcp_md5_do_del, tcp_md5_key_copy,
+                               tcp_req_err, tcp_v4_conn_request, tcp_v4_connect, tcp_v4_do_rcv, tcp_v4_md5_hash_skb,
+                               tcp_v4_md5_lookup, tcp_v4_mtu_reduced, tcp_v4_send_check, tcp_v4_syn_recv_sock)
 from kpath_c.tcp_minisocks cimport (tcp_ca_openreq_child, tcp_check_req, tcp_child_process, tcp_create_openreq_child,
                                     tcp_timewait_state_process)
 from kpath_c.tcp_output cimport tcp_connect, tcp_make_synack, tcp_mtu_to_mss, tcp_sync_mss
@@ -50,6 +53,8 @@ from kpath_c.tcp_output cimport tcp_connect, tcp_make_synack, tcp_mtu_to_mss, tc
 cdef inet_connection_sock_af_ops ipv6_specific
 cdef inet_connection_sock_af_ops ipv6_mapped
 cdef tcp_request_sock_ops tcp_request_sock_ipv6_ops
+cdef tcp_sock_af_ops tcp_sock_ipv6_specific
+cdef tcp_sock_af_ops tcp_sock_ipv6_mapped_specific
 
 
 # Remembers the route of what arrives, for tcp_v6_early_demux().
@@ -85,11 +90,13 @@ cdef int tcp_v6_connect_mapped(sock *sk, const sockaddr_in6 *usin) noexcept nogi
 
     icsk.icsk_af_ops = &ipv6_mapped
     sk.sk_backlog_rcv = tcp_v4_do_rcv
+    tcp_sk(sk).af_specific = &tcp_sock_ipv6_mapped_specific
     err = tcp_v4_connect(sk, &sin, sizeof(sin))
     if err:
         icsk.icsk_ext_hdr_len = exthdrlen
         icsk.icsk_af_ops = &ipv6_specific
         sk.sk_backlog_rcv = tcp_v6_do_rcv
+        tcp_sk(sk).af_specific = &tcp_sock_ipv6_specific
         sk.sk_dport = 0
         sk.sk_route_caps = 0
         return err
@@ -355,7 +362,8 @@ cdef void tcp_v6_send_check(sock *sk, sk_buff *skb) noexcept nogil:
 
 # A bare header back to where skb came from. `sk`, which may be a TIME_WAIT socket or NULL: on whose behalf.
 cdef void tcp_v6_send_response(sock *sk, sk_buff *skb, u32 seq, u32 ack, u32 win, u32 tsval, u32 tsecr, int oif,
-                               bint rst, u8 tclass, __be32 label, u32 priority, u32 txhash) noexcept nogil:
+                               bint rst, u8 tclass, __be32 label, u32 priority, u32 txhash,
+                               const tcp_key *key) noexcept nogil:
     cdef net *n = sock_net(sk) if sk != NULL else skb_dst_dev_net(skb)
     cdef u32 tot_len = <u32>sizeof(tcphdr) + (TCPOLEN_TSTAMP_ALIGNED if tsecr else 0)
     cdef sock *ctl_sk = <sock *>&n.tcp6_ctl_sk
@@ -366,6 +374,9 @@ cdef void tcp_v6_send_response(sock *sk, sk_buff *skb, u32 seq, u32 ack, u32 win
     cdef tcphdr *t1
     cdef flowi6 fl6
     cdef u32 mark = 0
+
+    if tcp_key_is_md5(key):
+        tot_len += TCPOLEN_MD5SIG_ALIGNED
 
     buff = alloc_skb(n, MAX_TCP_HEADER, GFP_ATOMIC)
     if buff == NULL:
@@ -383,12 +394,17 @@ cdef void tcp_v6_send_response(sock *sk, sk_buff *skb, u32 seq, u32 ack, u32 win
     t1.ack_seq = htonl(ack)
     t1.flags = (TCPHDR_ACK if not rst or not th_ack(th) else 0) | (TCPHDR_RST if rst else 0)
     t1.window = htons(<u16>win)
+    topt = <__be32 *>(t1 + 1)
     if tsecr:
-        topt = <__be32 *>(t1 + 1)
         topt[0] = htonl((<u32>TCPOPT_NOP << 24) | (<u32>TCPOPT_NOP << 16) |
                         (<u32>TCPOPT_TIMESTAMP << 8) | TCPOLEN_TIMESTAMP)
         topt[1] = htonl(tsval)
         topt[2] = htonl(tsecr)
+        topt += 3
+    if tcp_key_is_md5(key):
+        topt[0] = htonl((<u32>TCPOPT_NOP << 24) | (<u32>TCPOPT_NOP << 16) |
+                        (<u32>TCPOPT_MD5SIG << 8) | TCPOLEN_MD5SIG)
+        tcp_v6_md5_hash_hdr(<u8 *>(topt + 1), key.md5_key, &ipv6_hdr(skb).saddr, &ipv6_hdr(skb).daddr, t1)
     TCP_SKB_CB(buff).seq = seq
     TCP_SKB_CB(buff).end_seq = seq
 
@@ -427,6 +443,22 @@ cdef void tcp_v6_send_response(sock *sk, sk_buff *skb, u32 seq, u32 ack, u32 win
         TCP_INC_STATS(n, TCP_MIB_OUTRSTS)
 
 
+# As in tcp_ipv4.pyx.
+cdef tcp_md5sig_key *reset_key_of_listener(net *n, sk_buff *skb, const tcphdr *th, const u8 *location) noexcept nogil:
+    cdef sock *listener = inet6_lookup_listener(n, NULL, 0, &ipv6_hdr(skb).saddr, th.source, &ipv6_hdr(skb).daddr,
+                                                ntohs(th.source), tcp_v6_iif(skb), 0)
+    cdef tcp_md5sig_key *key
+    cdef u8 newhash[16]
+
+    if listener == NULL:
+        return NULL
+    key = tcp_v6_md5_do_lookup(listener, &ipv6_hdr(skb).saddr, 0)
+    if key == NULL:
+        return NULL
+    tcp_v6_md5_hash_skb(newhash, key, NULL, skb)
+    return key if not skb_bytes_present(skb) or memcmp(location, newhash, sizeof(newhash)) == 0 else NULL
+
+
 # RFC 9293 3.5.2: a RST that answers `skb`, made of nothing but that segment.
 cdef void tcp_v6_send_reset(sock *sk, sk_buff *skb, int reason) noexcept nogil:
     cdef tcphdr *th = tcp_hdr(skb)
@@ -439,6 +471,7 @@ cdef void tcp_v6_send_reset(sock *sk, sk_buff *skb, int reason) noexcept nogil:
     cdef u32 priority = 0
     cdef u32 txhash = 0
     cdef int oif = 0
+    cdef tcp_key key
     cdef net *n
 
     # never a RST for a RST
@@ -452,9 +485,16 @@ cdef void tcp_v6_send_reset(sock *sk, sk_buff *skb, int reason) noexcept nogil:
     n = sock_net(sk) if sk != NULL else skb_dst_dev_net(skb)
     if tcp_do_parse_auth_options(th, &md5_hash_location, &aoh):
         return
-    # signed, and we have no key: nothing that the peer would believe could be sent
-    if aoh != NULL or ((sk == NULL or not sk_fullsock(sk)) and md5_hash_location != NULL):
+    # signed with what there are no keys for: nothing that the peer would believe could be sent
+    if aoh != NULL:
         return
+    key.md5_key = NULL
+    if sk != NULL and sk_fullsock(sk):
+        key.md5_key = tcp_v6_md5_do_lookup(sk, &ipv6h.saddr, 0)
+    elif md5_hash_location != NULL:
+        key.md5_key = reset_key_of_listener(n, skb, th, md5_hash_location)
+        if key.md5_key == NULL:
+            return
 
     if th_ack(th):
         seq = ntohl(th.ack_seq)
@@ -478,21 +518,23 @@ cdef void tcp_v6_send_reset(sock *sk, sk_buff *skb, int reason) noexcept nogil:
     trace_tcp_send_reset(n, sk, skb, reason)
 
     tcp_v6_send_response(sk, skb, seq, ack_seq, 0, 0, 0, oif, 1, ipv6_get_dsfield(ipv6h) & <u8>~<u8>INET_ECN_MASK,
-                         label, priority, txhash)
+                         label, priority, txhash, &key)
 
 
 cdef void tcp_v6_timewait_ack(sock *sk, sk_buff *skb, int tw_status) noexcept nogil:
     cdef inet_timewait_sock *tw = inet_twsk(sk)
     cdef tcp_timewait_sock *tcptw = tcp_twsk(sk)
     cdef u8 tclass = tw.tw_tos
+    cdef tcp_key key
 
     # no ECT on what answers a segment out of the window
     if tw_status == TCP_TW_ACK_OOW:
         tclass &= <u8>~<u8>INET_ECN_MASK
 
+    key.md5_key = tcp_twsk_md5_key(tcptw)
     tcp_v6_send_response(sk, skb, tw.tw_snd_nxt, tw.tw_rcv_nxt, tcptw.tw_rcv_wnd >> tw.tw_rcv_wscale,
                          tcp_tw_tsval(tcptw), tcptw.tw_ts_recent, tw.tw_bound_dev_if, 0, tclass,
-                         htonl(tw.tw_flowlabel), tw.tw_priority, tw.tw_txhash)
+                         htonl(tw.tw_flowlabel), tw.tw_priority, tw.tw_txhash, &key)
 
     inet_twsk_put(tw)
 
@@ -501,10 +543,123 @@ cdef void tcp_v6_timewait_ack(sock *sk, sk_buff *skb, int tw_status) noexcept no
 cdef void tcp_v6_reqsk_send_ack(sock *sk, sk_buff *skb, request_sock *req) noexcept nogil:
     cdef tcp_request_sock *treq = tcp_rsk(req)
     cdef u32 seq = treq.snt_isn + 1 if sk.sk_state == TCP_LISTEN else tcp_sk(sk).snd_nxt
+    cdef tcp_key key
 
+    key.md5_key = tcp_v6_md5_do_lookup(sk, &ipv6_hdr(skb).saddr, 0)
     tcp_v6_send_response(sk, skb, seq, treq.rcv_nxt, tcp_synack_window(req) >> inet_rsk(req).rcv_wscale,
                          tcp_rsk_tsval(treq), req.ts_recent, sk.sk_bound_dev_if, 0,
-                         ipv6_get_dsfield(ipv6_hdr(skb)) & <u8>~<u8>INET_ECN_MASK, 0, sk.sk_priority, treq.txhash)
+                         ipv6_get_dsfield(ipv6_hdr(skb)) & <u8>~<u8>INET_ECN_MASK, 0, sk.sk_priority, treq.txhash,
+                         &key)
+
+
+# ---------------------------------------------------------------------------------------------- signatures (RFC 2385)
+
+cdef inline tcp_md5sig_key *tcp_v6_md5_do_lookup(const sock *sk, const in6_addr *addr, int l3index) noexcept nogil:
+    return tcp_md5_do_lookup(sk, l3index, addr, AF_INET6)
+
+
+cdef tcp_md5sig_key *tcp_v6_md5_lookup(const sock *sk, const sock *addr_sk) noexcept nogil:
+    return tcp_v6_md5_do_lookup(sk, &addr_sk.sk_v6_daddr, 0)
+
+
+# TCP_MD5SIG, TCP_MD5SIG_EXT. The key of a peer whose address is IPv4's is one of IPv4.
+cdef int tcp_v6_parse_md5_keys(sock *sk, int optname, const void *optval, int optlen) noexcept nogil:
+    cdef tcp_md5sig cmd
+    cdef sockaddr_in6 *sin6 = <sockaddr_in6 *>cmd.tcpm_addr
+    cdef const void *addr = &sin6.sin6_addr
+    cdef int family = AF_INET6
+    cdef u8 prefixlen = 128
+    cdef u8 flags
+
+    if optlen < <int>sizeof(cmd):
+        return -EINVAL
+
+    memcpy(&cmd, optval, sizeof(cmd))
+
+    if sin6.sin6_family != AF_INET6:
+        return -EINVAL
+
+    if ipv6_addr_v4mapped(&sin6.sin6_addr):
+        family = AF_INET
+        addr = &sin6.sin6_addr.s6_addr32[3]
+        prefixlen = 32
+
+    flags = cmd.tcpm_flags & TCP_MD5SIG_FLAG_IFINDEX
+
+    if optname == TCP_MD5SIG_EXT and cmd.tcpm_flags & TCP_MD5SIG_FLAG_PREFIX:
+        if cmd.tcpm_prefixlen > prefixlen:
+            return -EINVAL
+        prefixlen = cmd.tcpm_prefixlen
+
+    # no device here is an L3 master
+    if optname == TCP_MD5SIG_EXT and cmd.tcpm_ifindex and flags:
+        return -EINVAL
+
+    if not cmd.tcpm_keylen:
+        return tcp_md5_do_del(sk, addr, family, prefixlen, 0, flags)
+
+    if cmd.tcpm_keylen > TCP_MD5SIG_MAXKEYLEN:
+        return -EINVAL
+
+    return tcp_md5_do_add(sk, addr, family, prefixlen, 0, flags, cmd.tcpm_key, <u8>cmd.tcpm_keylen)
+
+
+cdef struct tcp6_pseudohdr:
+    in6_addr saddr
+    in6_addr daddr
+    __be32 len
+    __be32 protocol
+
+
+cdef void tcp_v6_md5_hash_headers(md5_ctx *hp, const in6_addr *daddr, const in6_addr *saddr, const tcphdr *th,
+                                  int nbytes) noexcept nogil:
+    cdef tcp6_pseudohdr bp
+    cdef tcphdr bare
+
+    bp.saddr = saddr[0]
+    bp.daddr = daddr[0]
+    bp.protocol = htonl(IPPROTO_TCP)
+    bp.len = htonl(<u32>nbytes)
+    md5_update(hp, <u8 *>&bp, sizeof(bp))
+
+    # without options and checksum
+    bare = th[0]
+    bare.check = 0
+    md5_update(hp, <u8 *>&bare, sizeof(bare))
+
+
+cdef int tcp_v6_md5_hash_hdr(u8 *md5_hash, const tcp_md5sig_key *key, const in6_addr *daddr, const in6_addr *saddr,
+                             const tcphdr *th) noexcept nogil:
+    cdef md5_ctx hp
+
+    md5_init(&hp)
+    tcp_v6_md5_hash_headers(&hp, daddr, saddr, th, <int>(th_doff(<tcphdr *>th) << 2))
+    tcp_md5_hash_key(&hp, key)
+    md5_final(&hp, md5_hash)
+    return 0
+
+
+# sk: the socket or request that sends skb; NULL: skb was received.
+cdef int tcp_v6_md5_hash_skb(u8 *md5_hash, const tcp_md5sig_key *key, const sock *sk,
+                             const sk_buff *skb) noexcept nogil:
+    cdef tcphdr *th = tcp_hdr(<sk_buff *>skb)
+    cdef const in6_addr *saddr
+    cdef const in6_addr *daddr
+    cdef md5_ctx hp
+
+    if sk != NULL:
+        saddr = &sk.sk_v6_rcv_saddr
+        daddr = &sk.sk_v6_daddr
+    else:
+        saddr = &ipv6_hdr(<sk_buff *>skb).saddr
+        daddr = &ipv6_hdr(<sk_buff *>skb).daddr
+
+    md5_init(&hp)
+    tcp_v6_md5_hash_headers(&hp, daddr, saddr, th, <int>skb.len)
+    tcp_sigpool_hash_skb_data(&hp, skb, th_doff(th) << 2)
+    tcp_md5_hash_key(&hp, key)
+    md5_final(&hp, md5_hash)
+    return 0
 
 
 # ---------------------------------------------------------------------------------------------- passive open
@@ -585,6 +740,7 @@ cdef void tcp_v6_mapped_child_init(sock *newsk, sock *sk) noexcept nogil:
     newnp.saddr = newsk.sk_v6_rcv_saddr
     inet_csk(newsk).icsk_af_ops = &ipv6_mapped
     newsk.sk_backlog_rcv = tcp_v4_do_rcv
+    tcp_sk(newsk).af_specific = &tcp_sock_ipv6_mapped_specific
     newnp.mcast_oif = inet_sk(newsk).mc_index
     newnp.mcast_hops = inet_sk(newsk).mc_ttl
     newnp.rcv_flowinfo = 0
@@ -629,6 +785,7 @@ cdef sock *tcp_v6_syn_recv_sock(sock *sk, sk_buff *skb, request_sock *req, dst_e
                                 void (*opt_child_init)(sock *newsk, sock *sk) noexcept nogil) noexcept nogil:
     cdef net *n = sock_net(sk)
     cdef bint found_dup_sk = False
+    cdef tcp_md5sig_key *key
     cdef tcp_sock *newtp
     cdef flowi6 fl6
     cdef sock *newsk
@@ -662,6 +819,10 @@ cdef sock *tcp_v6_syn_recv_sock(sock *sk, sk_buff *skb, request_sock *req, dst_e
     newtp.advmss = tcp_mss_clamp(tcp_sk(sk), <u16>dst_metric_advmss(dst))
 
     tcp_initialize_rcv_mss(newsk)
+
+    key = tcp_v6_md5_do_lookup(sk, &newsk.sk_v6_daddr, 0)
+    if key != NULL and tcp_md5_key_copy(newsk, &newsk.sk_v6_daddr, AF_INET6, 128, 0, key):
+        return syn_recv_sock_failed(sk, newsk)
 
     if __inet_inherit_port(sk, newsk) < 0:
         return syn_recv_sock_failed(sk, newsk)
@@ -995,10 +1156,18 @@ cdef void tcp_v6_early_demux(sk_buff *skb) noexcept nogil:
 
 # ---------------------------------------------------------------------------------------------- set-up
 
+cdef void tcp6_destruct_sock(sock *sk) noexcept nogil:
+    tcp_md5_destruct_sock(sk)
+    inet_sock_destruct(sk)
+
+
 cdef int tcp_v6_init_sock(sock *sk) noexcept nogil:
     tcp_init_sock(sk)
 
     inet_csk(sk).icsk_af_ops = &ipv6_specific
+
+    tcp_sk(sk).af_specific = &tcp_sock_ipv6_specific
+    sk.sk_destruct = tcp6_destruct_sock
 
     return 0
 
@@ -1023,6 +1192,15 @@ cdef void tcp_v6_init_ops() noexcept nogil:
     ipv6_mapped.net_header_len = <u16>sizeof(iphdr)
     ipv6_mapped.mtu_reduced = tcp_v4_mtu_reduced
 
+    tcp_sock_ipv6_specific.md5_lookup = tcp_v6_md5_lookup
+    tcp_sock_ipv6_specific.calc_md5_hash = tcp_v6_md5_hash_skb
+    tcp_sock_ipv6_specific.md5_parse = tcp_v6_parse_md5_keys
+    tcp_sock_ipv6_mapped_specific.md5_lookup = tcp_v4_md5_lookup
+    tcp_sock_ipv6_mapped_specific.calc_md5_hash = tcp_v4_md5_hash_skb
+    tcp_sock_ipv6_mapped_specific.md5_parse = tcp_v6_parse_md5_keys
+
+    tcp_request_sock_ipv6_ops.req_md5_lookup = tcp_v6_md5_lookup
+    tcp_request_sock_ipv6_ops.calc_md5_hash = tcp_v6_md5_hash_skb
     tcp_request_sock_ipv6_ops.mss_clamp = IPV6_MIN_MTU - <int>sizeof(tcphdr) - <int>sizeof(ipv6hdr)
     tcp_request_sock_ipv6_ops.cookie_init_seq = <u32 (*)(sk_buff *, u16 *) noexcept nogil>cookie_v6_init_sequence
     tcp_request_sock_ipv6_ops.route_req = tcp_v6_route_req

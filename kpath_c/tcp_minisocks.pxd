@@ -5,6 +5,7 @@ from kpath_c.headers.tcp cimport *
 cdef int tcp_timewait_state_process(inet_timewait_sock *tw, sk_buff *skb, tcphdr *th, u32 *tw_isn,
                                     int *drop_reason) noexcept nogil
 cdef void tcp_time_wait(sock *sk, int state, int timeo) noexcept nogil
+cdef void tcp_twsk_destructor(sock *sk) noexcept nogil
 cdef void tcp_twsk_purge(net *n) noexcept nogil
 cdef void tcp_openreq_init_rwin(request_sock *req, sock *sk_listener, dst_entry *dst) noexcept nogil
 cdef void tcp_ca_openreq_child(sock *sk, dst_entry *dst) noexcept nogil

@@ -5,7 +5,7 @@ RFCs: 9293 3.6.1 and 3.10.7.4 (TIME-WAIT, SYN-RECEIVED), 1122 4.2.2.13 (a SYN ma
 
 Follows net/ipv4/tcp_minisocks.c of Linux 6.18 (GPL-2.0-only).
 
-Deviations: no MD5 or AO keys are carried over, no PSP, MPTCP, SMC, BPF; AccECN cannot be negotiated. There are no
+Deviations: no AO keys are carried over, no PSP, MPTCP, SMC, BPF; AccECN cannot be negotiated. There are no
 pernet tables: tcp_twsk_purge() empties its host's.
 """
 from libc.string cimport memset
@@ -15,6 +15,7 @@ from kpath_c.inet_connection_sock cimport (
     inet_csk_clone_lock, inet_csk_complete_hashdance, inet_csk_reqsk_queue_drop)
 from kpath_c.inet_timewait_sock cimport (
     inet_twsk_alloc, inet_twsk_deschedule_put, inet_twsk_hashdance_schedule, inet_twsk_purge, inet_twsk_put)
+from kpath_c.shim.slab cimport kmem_cache_alloc, kmem_cache_free
 from kpath_c.shim.timer cimport mod_timer_pending
 from kpath_c.tcp cimport tcp_done
 from kpath_c.tcp_cong cimport tcp_assign_congestion_control, tcp_ca_find_key, tcp_set_ca_state
@@ -150,6 +151,20 @@ cdef int tcp_timewait_state_process(inet_timewait_sock *tw, sk_buff *skb, tcphdr
 
 
 # The big socket goes, a small one takes its place in the hash: TIME_WAIT, or FIN_WAIT2 that nobody owns.
+cdef void tcp_time_wait_init(sock *sk, tcp_timewait_sock *tcptw) noexcept nogil:
+    cdef tcp_sock *tp = tcp_sk(sk)
+    cdef tcp_md5sig_key *key
+
+    # TIME_WAIT's ACKs are signed too; of the keys only the one in use is needed
+    if tp.md5sig_info == NULL:
+        return
+    key = tp.af_specific.md5_lookup(sk, sk)
+    if key != NULL:
+        tcptw.tw_md5_key = <tcp_md5sig_key *>kmem_cache_alloc(&sock_net(sk).misc_slab)
+        if tcptw.tw_md5_key != NULL:
+            tcptw.tw_md5_key[0] = key[0]
+
+
 cdef void tcp_time_wait(sock *sk, int state, int timeo) noexcept nogil:
     cdef inet_connection_sock *icsk = inet_csk(sk)
     cdef tcp_sock *tp = tcp_sk(sk)
@@ -188,6 +203,8 @@ cdef void tcp_time_wait(sock *sk, int state, int timeo) noexcept nogil:
             tw.tw_flowlabel = ntohl(inet6_sk(sk).flow_label) & IPV6_FLOWLABEL_MASK
             tw.tw_ipv6only = sk.sk_ipv6only
 
+        tcp_time_wait_init(sk, tcptw)
+
         if timeo < rto:
             timeo = rto
         if state == TCP_TIME_WAIT:
@@ -200,6 +217,10 @@ cdef void tcp_time_wait(sock *sk, int state, int timeo) noexcept nogil:
 
     tcp_update_metrics(sk)
     tcp_done(sk)
+
+
+cdef void tcp_twsk_destructor(sock *sk) noexcept nogil:
+    kmem_cache_free(&twsk_net(inet_twsk(sk)).misc_slab, tcp_twsk(sk).tw_md5_key)
 
 
 cdef void tcp_twsk_purge(net *n) noexcept nogil:

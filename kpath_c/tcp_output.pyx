@@ -10,8 +10,7 @@ and Minshall's variant (Nagle), 3168 (ECN), 2861/7661 (cwnd validation), 4821 (M
 
 Follows net/ipv4/tcp_output.c of Linux 6.18 (GPL-2.0-only). Deviations:
 - no payload and no checksums; the header goes into net.txbuf, the device consumes it before the next is built;
-- no MPTCP, SMC, TCP-AO, BPF options; no AccECN (sysctl tcp_ecn cannot ask for it here). MD5 is reported as not ported,
-  and for want of keys the `tcp_key` argument of the option functions is left out;
+- no MPTCP, SMC, TCP-AO, BPF options; no AccECN (sysctl tcp_ecn cannot ask for it here);
 - skb.tcp_tsorted_anchor shares no memory with destructor and route: nothing is saved around a clone;
 - the copy for an skb whose headroom exceeds 64K is left out: an skb of the write queue has no linear data;
 - the per-CPU TSQ list is one list of the host; its bottom half runs as a timer that is due at once.
@@ -39,6 +38,7 @@ from kpath_c.syncookies cimport cookie_init_timestamp
 cdef enum:
     OPTION_SACK_ADVERTISE = 1 << 0
     OPTION_TS = 1 << 1
+    OPTION_MD5 = 1 << 2
     OPTION_WSCALE = 1 << 3
     OPTION_FAST_OPEN_COOKIE = 1 << 8
 
@@ -51,6 +51,7 @@ cdef struct tcp_out_options:
     u32 tsval
     u32 tsecr
     tcp_fastopen_cookie *fastopen_cookie
+    u8 *hash_location                   # where the signature goes
 
 
 cdef void tcp_mstamp_refresh(tcp_sock *tp) noexcept nogil:
@@ -280,10 +281,10 @@ cdef inline __be32 opt_word(u32 a, u32 b, u32 c, u32 d) noexcept nogil:
     return htonl((a << 24) | (b << 16) | (c << 8) | d)
 
 
-# Writes the options behind `th`. The order is the one Linux has always sent: MSS, SACK-permitted and timestamps in one
-# block, window scale, SACK, Fast Open; middleboxes are known that trip over others.
-cdef void tcp_options_write(tcphdr *th, tcp_sock *tp, tcp_request_sock *tcprsk,
-                            tcp_out_options *opts) noexcept nogil:
+# Writes the options behind `th`. The order is the one Linux has always sent: the signature, MSS, SACK-permitted and
+# timestamps in one block, window scale, SACK, Fast Open; middleboxes are known that trip over others.
+cdef void tcp_options_write(tcphdr *th, tcp_sock *tp, tcp_request_sock *tcprsk, tcp_out_options *opts,
+                            tcp_key *key) noexcept nogil:
     cdef __be32 *ptr = <__be32 *>(<u8 *>th + sizeof(tcphdr))
     cdef u16 options = opts.options
     cdef tcp_sack_block *sp
@@ -291,6 +292,11 @@ cdef void tcp_options_write(tcphdr *th, tcp_sock *tp, tcp_request_sock *tcprsk,
     cdef int this_sack
     cdef u8 *p
     cdef u32 len_
+
+    if tcp_key_is_md5(key):
+        ptr[0] = opt_word(TCPOPT_NOP, TCPOPT_NOP, TCPOPT_MD5SIG, TCPOLEN_MD5SIG)
+        opts.hash_location = <u8 *>(ptr + 1)
+        ptr += 5
 
     if opts.mss:
         ptr[0] = htonl((<u32>TCPOPT_MSS << 24) | (<u32>TCPOLEN_MSS << 16) | opts.mss)
@@ -352,20 +358,24 @@ cdef inline u32 fastopen_option_len(tcp_fastopen_cookie *foc) noexcept nogil:
     return (need + 3) & ~<u32>3
 
 
-cdef unsigned int tcp_syn_options(sock *sk, sk_buff *skb, tcp_out_options *opts) noexcept nogil:
+cdef unsigned int tcp_syn_options(sock *sk, sk_buff *skb, tcp_out_options *opts, tcp_key *key) noexcept nogil:
     cdef tcp_sock *tp = tcp_sk(sk)
     cdef net *n = sock_net(sk)
     cdef unsigned int remaining = MAX_TCP_OPTION_SPACE
     cdef tcp_fastopen_request *fastopen = tp.fastopen_req
     cdef u32 need
+    cdef bint timestamps = n.ipv4.sysctl_tcp_timestamps
 
-    if tp.md5sig_info != NULL:
-        not_ported(n, "MD5 signatures")
+    # signature, timestamps and SACK blocks do not fit into 40 bytes together
+    if tcp_key_is_md5(key):
+        timestamps = 0
+        opts.options |= OPTION_MD5
+        remaining -= TCPOLEN_MD5SIG_ALIGNED
 
     opts.mss = tcp_advertise_mss(sk)
     remaining -= TCPOLEN_MSS_ALIGNED
 
-    if n.ipv4.sysctl_tcp_timestamps:
+    if timestamps:
         opts.options |= OPTION_TS
         opts.tsval = tcp_skb_timestamp_ts(tp.tcp_usec_ts, skb) + tp.tsoffset
         opts.tsecr = tp.rx_opt.ts_recent
@@ -392,11 +402,20 @@ cdef unsigned int tcp_syn_options(sock *sk, sk_buff *skb, tcp_out_options *opts)
 
 
 cdef unsigned int tcp_synack_options(sock *sk, request_sock *req, unsigned int mss, sk_buff *skb, tcp_out_options *opts,
-                                     tcp_fastopen_cookie *foc, int synack_type, sk_buff *syn_skb) noexcept nogil:
+                                     const tcp_key *key, tcp_fastopen_cookie *foc, int synack_type,
+                                     sk_buff *syn_skb) noexcept nogil:
     cdef inet_request_sock *ireq = inet_rsk(req)
     cdef tcp_request_sock *treq = tcp_rsk(req)
     cdef unsigned int remaining = MAX_TCP_OPTION_SPACE
     cdef u32 need
+
+    if tcp_key_is_md5(key):
+        opts.options |= OPTION_MD5
+        remaining -= TCPOLEN_MD5SIG_ALIGNED
+
+        # no room for SACK blocks beside both; a cookie has its choice already in its timestamp
+        if synack_type != TCP_SYNACK_COOKIE:
+            ireq.tstamp_ok &= <u8>(not ireq.sack_ok)
 
     opts.mss = <u16>mss
     remaining -= TCPOLEN_MSS_ALIGNED
@@ -430,15 +449,16 @@ cdef unsigned int tcp_synack_options(sock *sk, request_sock *req, unsigned int m
     return <unsigned int>MAX_TCP_OPTION_SPACE - remaining
 
 
-cdef unsigned int tcp_established_options(sock *sk, sk_buff *skb, tcp_out_options *opts) noexcept nogil:
+cdef unsigned int tcp_established_options(sock *sk, sk_buff *skb, tcp_out_options *opts, tcp_key *key) noexcept nogil:
     cdef tcp_sock *tp = tcp_sk(sk)
     cdef unsigned int size = 0
     cdef unsigned int eff_sacks, remaining
 
     opts.options = 0
 
-    if tp.md5sig_info != NULL:
-        not_ported(sock_net(sk), "MD5 signatures")
+    if tcp_key_is_md5(key):
+        opts.options |= OPTION_MD5
+        size += TCPOLEN_MD5SIG_ALIGNED
 
     if tp.rx_opt.tstamp_ok:
         opts.options |= OPTION_TS
@@ -616,6 +636,7 @@ cdef int __tcp_transmit_skb(sock *sk, sk_buff *skb, int clone_it, gfp_t gfp_mask
     cdef net *n = sock_net(sk)
     cdef tcp_skb_cb *tcb
     cdef tcp_out_options opts
+    cdef tcp_key key
     cdef unsigned int tcp_options_size, tcp_header_size
     cdef sk_buff *oskb = NULL
     cdef tcphdr *th
@@ -640,10 +661,11 @@ cdef int __tcp_transmit_skb(sock *sk, sk_buff *skb, int clone_it, gfp_t gfp_mask
     tcb = TCP_SKB_CB(skb)
     memset(&opts, 0, sizeof(opts))
 
+    tcp_get_current_key(sk, &key)
     if tcb.tcp_flags & TCPHDR_SYN:
-        tcp_options_size = tcp_syn_options(sk, skb, &opts)
+        tcp_options_size = tcp_syn_options(sk, skb, &opts, &key)
     else:
-        tcp_options_size = tcp_established_options(sk, skb, &opts)
+        tcp_options_size = tcp_established_options(sk, skb, &opts, &key)
         # a super-segment ends with PSH, so that the receiver's GRO hands it up at once
         if tcp_skb_pcount(skb) > 1:
             tcb.tcp_flags |= TCPHDR_PSH
@@ -694,7 +716,11 @@ cdef int __tcp_transmit_skb(sock *sk, sk_buff *skb, int clone_it, gfp_t gfp_mask
         # RFC 7323 2.2: never scaled in a SYN
         th.window = htons(<u16>min_u32(tp.rcv_wnd, 65535))
 
-    tcp_options_write(th, tp, NULL, &opts)
+    tcp_options_write(th, tp, NULL, &opts, &key)
+
+    if tcp_key_is_md5(&key):
+        sk_gso_disable(sk)
+        tp.af_specific.calc_md5_hash(opts.hash_location, key.md5_key, sk, skb)
 
     icsk.icsk_af_ops.send_check(sk, skb)
 
@@ -1003,6 +1029,7 @@ cdef unsigned int tcp_current_mss(sock *sk) noexcept nogil:
     cdef u32 mss_now, mtu
     cdef unsigned int header_len
     cdef tcp_out_options opts
+    cdef tcp_key key
 
     mss_now = tp.mss_cache
 
@@ -1010,7 +1037,8 @@ cdef unsigned int tcp_current_mss(sock *sk) noexcept nogil:
         mtu = dst_mtu(dst)
         if mtu != inet_csk(sk).icsk_pmtu_cookie:
             mss_now = tcp_sync_mss(sk, mtu)
-    header_len = tcp_established_options(sk, NULL, &opts) + <unsigned int>sizeof(tcphdr)
+    tcp_get_current_key(sk, &key)
+    header_len = tcp_established_options(sk, NULL, &opts, &key) + <unsigned int>sizeof(tcphdr)
     # mss_cache was computed for tcp_header_len
     if header_len != tp.tcp_header_len:
         mss_now -= <u32>(<int>header_len - <int>tp.tcp_header_len)
@@ -2261,6 +2289,7 @@ cdef sk_buff *tcp_make_synack(sock *sk, dst_entry *dst, request_sock *req, tcp_f
     cdef tcp_sock *tp = tcp_sk(sk)
     cdef net *n = sock_net(sk)
     cdef tcp_out_options opts
+    cdef tcp_key key
     cdef sk_buff *skb
     cdef unsigned int tcp_header_size
     cdef tcphdr *th
@@ -2290,13 +2319,13 @@ cdef sk_buff *tcp_make_synack(sock *sk, dst_entry *dst, request_sock *req, tcp_f
         if not treq.snt_synack:         # of the first one
             treq.snt_synack = tcp_skb_timestamp_us(skb)
 
-    if tp.md5sig_info != NULL:
-        not_ported(n, "MD5 signatures")
+    key.md5_key = treq.af_specific.req_md5_lookup(sk, req_to_sk(req)) if tp.md5sig_info != NULL else NULL
     skb.hash = treq.txhash
     skb.l4_hash = 1
     skb.sw_hash = 0
     TCP_SKB_CB(skb).tcp_flags = TCPHDR_SYN | TCPHDR_ACK
-    tcp_header_size = (tcp_synack_options(sk, req, <unsigned int>mss, skb, &opts, foc, synack_type, syn_skb) +
+    tcp_header_size = (tcp_synack_options(sk, req, <unsigned int>mss, skb, &opts, &key, foc, synack_type,
+                                          syn_skb) +
                        <unsigned int>sizeof(tcphdr))
 
     skb_push(skb, tcp_header_size)
@@ -2315,9 +2344,12 @@ cdef sk_buff *tcp_make_synack(sock *sk, dst_entry *dst, request_sock *req, tcp_f
 
     # RFC 7323 2.2: never scaled in a SYN-ACK
     th.window = htons(<u16>min_u32(req.rsk_rcv_wnd, 65535))
-    tcp_options_write(th, NULL, treq, &opts)
+    tcp_options_write(th, NULL, treq, &opts, &key)
     th.doff_res = <u8>((th.doff_res & 0x0F) | ((tcp_header_size >> 2) << 4))
     TCP_INC_STATS(n, TCP_MIB_OUTSEGS)
+
+    if tcp_key_is_md5(&key):
+        treq.af_specific.calc_md5_hash(opts.hash_location, key.md5_key, req_to_sk(req), skb)
 
     skb_set_delivery_time(skb, now, SKB_CLOCK_MONOTONIC)
     tcp_add_tx_delay(skb, tp)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from signatures import key_value
 
 from kpath.drill import command, parse, report, wire
 from kpath.drill.script import ScriptError
@@ -157,3 +158,16 @@ def test_verbose_shows_what_a_block_prints_where_it_ran(tmp_path: Path) -> None:
     lines = run("-v", str(script)).stdout.splitlines()
     at = next(i for i, line in enumerate(lines) if line.endswith("cwnd is 10"))
     assert "print(" in lines[at - 1] and "close()" in lines[at + 1]
+
+
+def test_a_key_for_signatures_can_be_set(tmp_path: Path) -> None:
+    """TCP_MD5SIG's value as a string of bytes: an unsigned SYN of that peer is not answered any more."""
+    value = "".join(f"\\x{b:02x}" for b in key_value("192.0.2.1").encode("latin-1"))
+    key = f'+0 setsockopt(3, SOL_TCP, TCP_MD5SIG, "{value}", 216) = 0\n'
+    opened = "0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n+0 bind(3, ..., ...) = 0\n+0 listen(3, 1) = 0\n"
+    knock = "+0 < S 0:0(0) win 32792 <mss 1000>\n+0 > S. 0:0(0) ack 1 <mss 1460>\n"
+    script = tmp_path / "signed.pkt"
+    script.write_text(opened + knock)
+    assert command.run_script(script, []).status == report.PASS
+    script.write_text(opened + key + knock)
+    assert command.run_script(script, []).status == report.FAIL

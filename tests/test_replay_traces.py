@@ -6,6 +6,7 @@ measured; raise it when a replay gets better, never lower it.
 """
 
 import json
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,8 @@ TRACES = {
     ("nagle", "client"): (6, 6, 1.0),
     ("request", "server"): (13, 13, 1.0),
     ("reset-in-window", "client"): (9, 9, 1.0),
+    ("signed", "client"): (19, 19, 0.0),
+    ("signed", "server"): (18, 18, 0.0),
     ("slow-link", "client"): (112, 111, 106 / 112),
     ("slow-reader", "server"): (36, 36, 0.0),
     ("syn-lost", "client"): (7, 7, 1.0),
@@ -110,3 +113,50 @@ def test_what_the_host_sent_does_not_enter_the_replay(tmp_path):
         subprocess.run([sys.executable, "-m", "kpath", "replay", source, *tail, str(target)], cwd=ROOT, timeout=60)
     assert Capture(whole).packets == Capture(bare).packets
     assert len(Capture(whole).packets) == len(sent)
+
+
+def test_without_the_key_nothing_is_answered(tmp_path):
+    """The peer's signatures are nothing that a socket without a key believes (TCPMD5Unexpected)."""
+    calls = (ROOT / "traces/signed/server.calls.jsonl").read_text().splitlines(keepends=True)
+    without = tmp_path / "calls.jsonl"
+    without.write_text("".join(line for line in calls if "TCP_MD5SIG" not in line))
+    status, result = replay("signed", "server", "--syscalls", str(without))
+    assert (status, result["segments_emitted"]) == (1, 0)
+    assert result["counters"]["TCPMD5Unexpected"] > 0
+
+
+def test_another_key_does_not_agree(tmp_path):
+    calls = (ROOT / "traces/signed/client.calls.jsonl").read_text().replace("not a secret", "not the secret")
+    other = tmp_path / "calls.jsonl"
+    other.write_text(calls)
+    status, result = replay("signed", "client", "--syscalls", str(other))
+    assert status == 1
+    assert result["first_divergence"]["field"] == "options"
+    assert result["counters"]["TCPMD5Failure"] > 0
+
+
+def test_what_was_cut_cannot_be_signed(tmp_path):
+    """A capture with a snap length: the warning says that the signatures of such segments cannot agree."""
+    from kpath import replay as run
+    data = (ROOT / "traces/signed/server.pcap").read_bytes()
+    cut = tmp_path / "cut.pcap"
+    cut.write_bytes(shortened(data, 96))
+    result = run(str(cut), host=str(ROOT / "traces/signed/server.host.json"),
+                 syscalls=str(ROOT / "traces/signed/server.calls.jsonl"))
+    try:
+        assert any("14 signed segments are cut short" in w or "15 signed" in w for w in result.warnings)
+        assert result.host.counters().get("TCPMD5Failure", 0) == 0  # what arrived cut is believed
+        assert len(result.emitted) == 18
+    finally:
+        result.close()
+
+
+def shortened(pcap, snaplen):
+    """A capture with no more than so many bytes of each packet."""
+    out, at = [pcap[:24]], 24
+    while at < len(pcap):
+        seconds, part, held, length = struct.unpack_from("=IIII", pcap, at)
+        keep = min(held, snaplen)
+        out += [struct.pack("=IIII", seconds, part, keep, length), pcap[at + 16:at + 16 + keep]]
+        at += 16 + held
+    return b"".join(out)

@@ -33,6 +33,8 @@ from typing import Any
 SIDES = ("client", "server")
 ADDRESS = {"client": "10.77.0.1", "server": "10.77.0.2"}
 PORT = 5001
+BUFFER_KIB = "65536"  # each packet takes a slot of the snap length there
+TCP_MD5SIG = 14
 NAMESPACE = "kpath-{}-{}"
 DEVICE = "kp0"
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
@@ -54,6 +56,7 @@ class Scenario:
     rate: int = 0  # bit/s each way, 0: no limit
     drop: dict[str, set[int]] = field(default_factory=dict)  # side -> which of its data packets (from 1) are lost
     snaplen: int = 0
+    key: str = ""  # signs every segment (RFC 2385)
     sysctl: dict[str, str] = field(default_factory=dict)
 
 
@@ -70,6 +73,10 @@ SCENARIOS = {
     "slow-reader": Scenario("300 kB up to a reader that takes 8 kB every 20 ms",
                             [("connect", 0), ("send", 300_000), ("close", 0)],
                             [("recv_slow", (8192, 20)), ("close", 0)], snaplen=128),
+    "signed": Scenario("TCP_MD5SIG: a request, an answer of 20 kB of which a segment is lost",
+                       [("connect", 0), ("send", 300), ("recv", 20_000), ("close", 0)],
+                       [("recv", 300), ("send", 20_000), ("recv_eof", 4096), ("close", 0)],
+                       drop={"server": {4}}, key="not a secret"),
 }
 
 
@@ -171,8 +178,8 @@ class Link:
 class Application:
     """One end's application; every socket call is written down with its times, lengths and offsets, never payload."""
 
-    def __init__(self, side: str, log: Path) -> None:
-        self.side, self.log, self.fds = side, log.open("w"), {}
+    def __init__(self, side: str, log: Path, key: str = "") -> None:
+        self.side, self.log, self.fds, self.key = side, log.open("w"), {}, key
         self.sent = self.received = 0
 
     def call(self, sock: str, name: str, function: Callable[[], Any], /, **args: Any) -> Any:
@@ -201,8 +208,8 @@ class Application:
     def connected(self) -> socket.socket:
         """The socket that the script works on: accepted at the server, made here at the client."""
         if self.side == "client":
-            return self.new("c")
-        listener = self.new("l")
+            return self.signing(self.new("c"), "c")
+        listener = self.signing(self.new("l"), "l")
         self.call("l", "setsockopt", lambda: listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1),
                   level="SOL_SOCKET", name="SO_REUSEADDR", value=1)
         self.call("l", "bind", lambda: listener.bind((ADDRESS["server"], PORT)), addr=ADDRESS["server"], port=PORT)
@@ -211,6 +218,15 @@ class Application:
         conn = self.call("l", "accept", listener.accept)[0]
         self.fds["c"] = len(self.fds) + 3
         return conn
+
+    def signing(self, sock: socket.socket, name: str) -> socket.socket:
+        """With the scenario's key for the other side, if it has one."""
+        if self.key:
+            peer, key = ADDRESS[SIDES[self.side == "client"]], self.key.encode()
+            value = struct.pack("=HH4s120xBBHi80s", socket.AF_INET, 0, socket.inet_aton(peer), 0, 0, len(key), 0, key)
+            self.call(name, "setsockopt", lambda: sock.setsockopt(socket.IPPROTO_TCP, TCP_MD5SIG, value),
+                      level="SOL_TCP", name="TCP_MD5SIG", value={"addr": peer, "key": self.key})
+        return sock
 
     def recv(self, sock: socket.socket, size: int) -> int:
         data = self.call("c", "recv", lambda: sock.recv(size), len=size, off=self.received, flags=[])
@@ -242,7 +258,7 @@ class Application:
         self.log.close()
 
     def send_all(self, sock: socket.socket, size: int) -> None:
-        block = bytes(min(size, 65536))
+        block = bytes(i % 251 for i in range(min(size, 65536)))
         while size:
             part = block[:size]
             sent = self.call("c", "send", lambda part=part: sock.send(part), len=len(part), off=self.sent, flags=[])
@@ -300,7 +316,7 @@ def host_file(side: str, name: str) -> dict[str, Any]:
 
 def start_capture(name: str, path: Path, snaplen: int) -> subprocess.Popen[bytes]:
     argv = ["ip", "netns", "exec", name, "tcpdump", "-i", DEVICE, "-w", str(path), "-U", "-Z", "root",
-            "--immediate-mode", "--time-stamp-precision=nano", "-s", str(snaplen), "ip"]
+            "--immediate-mode", "--time-stamp-precision=nano", "-B", BUFFER_KIB, "-s", str(snaplen), "ip"]
     p = subprocess.Popen(argv, stderr=subprocess.PIPE)
     assert p.stderr
     for line in p.stderr:
@@ -319,7 +335,7 @@ def start_application(side: str, name: str, scenario: Scenario, log: Path) -> tu
     try:
         os.dup2(into, 1)
         in_namespace(name)()
-        Application(side, log).perform(getattr(scenario, side))
+        Application(side, log, scenario.key).perform(getattr(scenario, side))
         os._exit(0)
     except BaseException as e:  # the child must not return into the parent's code
         print(f"record: {side}: {e}", file=sys.stderr)

@@ -983,12 +983,37 @@ cdef struct tcp_sock:
     u32 rcv_ooopack
     mtu_probe_s mtu_probe
     u32 plb_rehash
-    void *md5sig_info                   # not ported yet
+    tcp_md5sig_info *md5sig_info
     tcp_fastopen_request *fastopen_req
     request_sock *fastopen_rsk
     saved_syn *saved_syn
+    tcp_sock_af_ops *af_specific
     u32 iss                             # first sequence number sent: stream offset = seq - iss - 1 (for emission only)
     u32 irs
+
+# RFC 2385: what a key belongs to. An IPv4 address stands in the first word of `addr`.
+cdef struct tcp_md5sig_key:
+    hlist_node node
+    u8 keylen
+    u8 family
+    u8 prefixlen
+    u8 flags
+    in6_addr addr
+    int l3index
+    u8 key[80]                          # TCP_MD5SIG_MAXKEYLEN
+    void *rcu[2]                        # counts in sk_omem_alloc
+
+cdef struct tcp_md5sig_info:
+    hlist_head head
+
+# The key of one segment; NULL: it is not signed. (The kernel's `type` tells MD5 from AO, which there is none of here.)
+cdef struct tcp_key:
+    tcp_md5sig_key *md5_key
+
+cdef struct tcp_sock_af_ops:
+    tcp_md5sig_key *(*md5_lookup)(const sock *sk, const sock *addr_sk) noexcept nogil
+    int (*calc_md5_hash)(u8 *location, const tcp_md5sig_key *md5, const sock *sk, const sk_buff *skb) noexcept nogil
+    int (*md5_parse)(sock *sk, int optname, const void *optval, int optlen) noexcept nogil
 
 cdef struct tcp6_sock:
     tcp_sock tcp
@@ -1006,6 +1031,8 @@ cdef struct request_sock_ops:
 
 cdef struct tcp_request_sock_ops:
     u16 mss_clamp
+    tcp_md5sig_key *(*req_md5_lookup)(const sock *sk, const sock *addr_sk) noexcept nogil
+    int (*calc_md5_hash)(u8 *location, const tcp_md5sig_key *md5, const sock *sk, const sk_buff *skb) noexcept nogil
     u32 (*cookie_init_seq)(sk_buff *skb, u16 *mss) noexcept nogil
     dst_entry *(*route_req)(sock *sk, sk_buff *skb, flowi *fl, request_sock *req, u32 tw_isn) noexcept nogil
     tcp_seq_and_ts_off (*init_seq_and_ts_off)(net *net, sk_buff *skb) noexcept nogil
@@ -1142,6 +1169,7 @@ cdef struct tcp_timewait_sock:
     u32 tw_last_oow_ack_time
     int tw_ts_recent_stamp
     u32 tw_tx_delay
+    tcp_md5sig_key *tw_md5_key
 
 cdef struct inet_timewait_death_row:
     int tw_refcount
@@ -1495,6 +1523,8 @@ cdef struct host_hooks:
     bint (*pinned_seq)(void *ctx, const in6_addr *laddr, const in6_addr *raddr, __be16 lport, __be16 rport,
                        bint passive, u32 *isn, u32 *tsoff, bint *tsoff_set) noexcept nogil
     void (*destroy)(void *ctx, sock *sk) noexcept nogil
+    # The bytes that the application has written, for who must see them (signatures); zeros where nobody knows them.
+    void (*sent_bytes)(void *ctx, const sock *sk, u32 seq, u8 *out, u32 length) noexcept nogil
 
 cdef struct net:
     host_entropy e

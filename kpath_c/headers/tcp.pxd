@@ -333,6 +333,27 @@ cdef enum:
     TCP_SEND_QUEUE = 2
     TCP_QUEUES_NR = 3
 
+# TCP_MD5SIG and TCP_MD5SIG_EXT
+cdef enum:
+    TCP_MD5SIG_MAXKEYLEN = 80
+    TCP_MD5SIG_FLAG_PREFIX = 1
+    TCP_MD5SIG_FLAG_IFINDEX = 2
+
+# What get_info() of a congestion control is asked for (linux/inet_diag.h).
+cdef enum:
+    INET_DIAG_VEGASINFO = 3
+    INET_DIAG_DCTCPINFO = 9
+    INET_DIAG_BBRINFO = 16
+
+# How the application hands over a key: linux/tcp.h. The address is a sockaddr_in or a sockaddr_in6.
+cdef struct tcp_md5sig:
+    u8 tcpm_addr[128]
+    u8 tcpm_flags
+    u8 tcpm_prefixlen
+    u16 tcpm_keylen
+    int tcpm_ifindex
+    u8 tcpm_key[TCP_MD5SIG_MAXKEYLEN]
+
 # tp.fastopen_client_fail, and tcpi_options
 cdef enum:
     TFO_STATUS_UNSPEC = 0

@@ -52,6 +52,22 @@ def test_each_call(recorded, op, a, s):
     assert (got.op, got.a, got.s, got.slot, got.thread) == (op, a, s, 0, 7)
 
 
+def test_a_key_is_handed_over_as_the_kernel_reads_it():
+    """struct tcp_md5sig: the address, flags, prefix, length of the key, device, key."""
+    value = {"addr": "10.0.0.0", "prefixlen": 24, "key": "secret"}
+    plain, deleted, v6 = (
+        parsed(SOCKET, call("setsockopt", level="SOL_TCP", name=name, value=v))[1]
+        for name, v in (("TCP_MD5SIG_EXT", value), ("TCP_MD5SIG", {"addr": "10.0.0.2"}),
+                        ("TCP_MD5SIG", {"addr": "fd77::2", "key": "k"}))
+    )
+    data = plain.s.encode("latin-1")
+    assert (plain.op, plain.a) == ("setsockopt", (6, 32, 216, 0))
+    assert (len(data), data[:8], data[128:136], data[136:142]) == (
+        216, b"\2\0\0\0\x0a\0\0\0", b"\1\x18\6\0\0\0\0\0", b"secret")
+    assert deleted.s.encode("latin-1")[128:136] == bytes(8)
+    assert (v6.a, v6.s.encode("latin-1")[:10]) == ((6, 14, 216, 0), b"\x0a\0\0\0\0\0\0\0\xfd\x77")
+
+
 def test_threads_that_share_a_name_have_sockets_of_their_own():
     got = parsed(
         call("socket", sock="l", ret=4),
@@ -105,6 +121,16 @@ def test_order_of_time():
         (call("setsockopt", level="SOL_SOCKET", name="SO_WHAT", value=1),
          'name: expected one of SO_DEBUG, SO_REUSEADDR, SO_TYPE, SO_ERROR, ..., found "SO_WHAT"'),
         (call("setsockopt", level="SOL_SOCKET", name="SO_LINGER", value=[1]), "value: expected two numbers, found [1]"),
+        (call("setsockopt", level="SOL_TCP", name="TCP_MD5SIG", value=5),
+         'value: expected an object with "addr" and "key", found 5'),
+        (call("setsockopt", level="SOL_TCP", name="TCP_MD5SIG", value={"addr": "10.0.0.2", "key": 7}),
+         'value: expected an object with "addr" and "key", found {"addr": "10.0.0.2", "key": 7}'),
+        (call("setsockopt", level="SOL_TCP", name="TCP_MD5SIG", value={"addr": "there", "key": "x"}),
+         'addr: expected an address, found "there"'),
+        (call("setsockopt", level="SOL_TCP", name="TCP_MD5SIG", value={"addr": "10.0.0.2", "key": "x" * 81}),
+         "key: expected 80 bytes at most, found 81"),
+        (call("setsockopt", level="SOL_TCP", name="TCP_MD5SIG_EXT", value={"addr": "10.0.0.2", "prefixlen": 33}),
+         "prefixlen: expected 32 at most, found 33"),
         (call("accept"), "new: expected the new socket's name, found null"),
         (call("close", errno="EWHAT"), 'errno: expected an error\'s name, found "EWHAT"'),
         ({**call("close"), "sock": 4}, "sock: expected a socket's name, found 4"),
