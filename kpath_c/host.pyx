@@ -679,6 +679,13 @@ cdef class Host:
             raise IndexError(i)
         return (<char *>self.e.calls[i].s)[:16]
 
+    def call_bytes(self, s64 i):
+        """What getsockopt() gave for TCP_CC_INFO, TCP_REPAIR_WINDOW, TCP_SAVED_SYN and TCP_FASTOPEN_KEY."""
+        self.alive()
+        if not 0 <= i < self.e.n_calls:
+            raise IndexError(i)
+        return b"" if self.e.calls[i].blob == NULL else (<char *>self.e.calls[i].blob)[:self.e.calls[i].s_len]
+
     def received(self, s64 i):
         """What a receive gave besides data: {"flags": msg_flags, "control": [(level, type, data)]}.
 

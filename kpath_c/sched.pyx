@@ -885,6 +885,19 @@ cdef s64 do_setsockopt(call_ev *c, socket *s) noexcept nogil:
     return -ENOPROTOOPT
 
 
+cdef s64 do_getsockopt_tcp(call_ev *c, socket *s, s64 *val) noexcept nogil:
+    cdef s64 err
+    if (c.blob == NULL and (c.a1 == TCP_CC_INFO or c.a1 == TCP_REPAIR_WINDOW or c.a1 == TCP_SAVED_SYN or
+                            c.a1 == TCP_FASTOPEN_KEY)):
+        c.blob = <u8 *>malloc(BLOB_MIN)
+        if c.blob == NULL:
+            return -ENOMEM
+    err = tcp_getsockopt(s.sk, SOL_TCP, <int>c.a1, val, c.blob)
+    if c.blob != NULL and not err:
+        c.s_len = <int>val[0]
+    return err
+
+
 cdef s64 do_getsockopt(call_ev *c, socket *s) noexcept nogil:
     cdef s64 val = 0
     cdef int ival = 0
@@ -893,7 +906,7 @@ cdef s64 do_getsockopt(call_ev *c, socket *s) noexcept nogil:
     if c.a0 == SOL_SOCKET:
         err = sk_getsockopt(s.sk, SOL_SOCKET, <int>c.a1, &val, &optlen)
     elif c.a0 == SOL_TCP:
-        err = tcp_getsockopt(s.sk, <int>c.a0, <int>c.a1, &val)
+        err = do_getsockopt_tcp(c, s, &val)
         if c.a1 == TCP_CONGESTION and inet_csk(s.sk).icsk_ca_ops != NULL:
             strncpy(c.s, inet_csk(s.sk).icsk_ca_ops.name, 15)
     elif c.a0 == SOL_IP:

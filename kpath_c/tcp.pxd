@@ -78,8 +78,8 @@ cdef int tcp_sock_set_maxseg(sock *sk, int val) noexcept nogil
 cdef int do_tcp_setsockopt(sock *sk, int level, int optname, s64 optval, const char *sval) noexcept nogil
 cdef int tcp_setsockopt(sock *sk, int level, int optname, s64 optval, const char *sval) noexcept nogil
 # Options that are not an int give back their length: ask tcp_get_info(), icsk_ca_ops.name, ... for what is in them.
-cdef int do_tcp_getsockopt(sock *sk, int level, int optname, s64 *optval) noexcept nogil
-cdef int tcp_getsockopt(sock *sk, int level, int optname, s64 *optval) noexcept nogil
+cdef int do_tcp_getsockopt(sock *sk, int level, int optname, s64 *optval, u8 *out) noexcept nogil
+cdef int tcp_getsockopt(sock *sk, int level, int optname, s64 *optval, u8 *out) noexcept nogil
 cdef void tcp_get_info(sock *sk, tcp_info *info) noexcept nogil
 cdef int tcp_inbound_hash(sock *sk, const request_sock *req, const sk_buff *skb, const void *saddr, const void *daddr,
                           int family, int dif, int sdif) noexcept nogil      # enum skb_drop_reason

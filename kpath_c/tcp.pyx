@@ -662,8 +662,8 @@ cdef int tcp_sendmsg_queue(sock *sk, msghdr *msg, size_t size) noexcept nogil:
         if not failed:
             if tp.repair:
                 if tp.repair_queue == TCP_RECV_QUEUE:
-                    not_ported(n, "TCP_REPAIR: writing the receive queue")
-                    return -EOPNOTSUPP
+                    copied = tcp_send_rcvq(sk, msg, size)
+                    return copied + copied_syn
                 if tp.repair_queue == TCP_NO_QUEUE:
                     return tcp_sendmsg_error(sk, flags, -EINVAL)
 
@@ -2306,11 +2306,39 @@ cdef void tcp_get_info(sock *sk, tcp_info *info) noexcept nogil:
     info.tcpi_received_ce_bytes = tp.received_ecn_bytes[INET_ECN_CE - 1]
 
 
-cdef int do_tcp_getsockopt(sock *sk, int level, int optname, s64 *optval) noexcept nogil:
+cdef void give_bytes(u8 *out, const void *value, int length) noexcept nogil:
+    if out != NULL:
+        memcpy(out, value, <size_t>length)
+
+
+# How many bytes the congestion control tells of itself.
+cdef int tcp_get_cc_info(sock *sk, u8 *out) noexcept nogil:
+    cdef tcp_congestion_ops *ca_ops = inet_csk(sk).icsk_ca_ops
+    cdef tcp_cc_info info
+    cdef int attr = 0
+    cdef int length = 0
+
+    memset(&info, 0, sizeof(info))
+    if ca_ops != NULL and ca_ops.get_info != NULL:
+        length = <int>ca_ops.get_info(sk, ~<u32>0, &attr, &info)
+    give_bytes(out, &info, length)
+    return length
+
+
+cdef void tcp_repair_get_window(const tcp_sock *tp, tcp_repair_window *opt) noexcept nogil:
+    opt.snd_wl1 = tp.snd_wl1
+    opt.snd_wnd = tp.snd_wnd
+    opt.max_window = tp.max_window
+    opt.rcv_wnd = tp.rcv_wnd
+    opt.rcv_wup = tp.rcv_wup
+
+
+cdef int do_tcp_getsockopt(sock *sk, int level, int optname, s64 *optval, u8 *out) noexcept nogil:
     cdef inet_connection_sock *icsk = inet_csk(sk)
     cdef tcp_sock *tp = tcp_sk(sk)
     cdef net *n = sock_net(sk)
     cdef int hz = <int>HZ(n)
+    cdef tcp_repair_window window
     cdef u64 key[4]
     cdef int val
 
@@ -2344,8 +2372,7 @@ cdef int do_tcp_getsockopt(sock *sk, int level, int optname, s64 *optval) noexce
     elif optname == TCP_INFO:
         val = <int>sizeof(tcp_info)
     elif optname == TCP_CC_INFO:
-        not_ported(n, "TCP_CC_INFO")
-        return -EOPNOTSUPP
+        val = tcp_get_cc_info(sk, out)
     elif optname == TCP_QUICKACK:
         val = not inet_csk_in_pingpong_mode(sk)
     elif optname == TCP_CONGESTION:
@@ -2354,6 +2381,7 @@ cdef int do_tcp_getsockopt(sock *sk, int level, int optname, s64 *optval) noexce
         val = 0
     elif optname == TCP_FASTOPEN_KEY:
         val = tcp_fastopen_get_cipher(n, icsk, key) * TCP_FASTOPEN_KEY_LENGTH
+        give_bytes(out, key, val)
     elif optname == TCP_THIN_LINEAR_TIMEOUTS:
         val = tp.thin_lto
     elif optname == TCP_THIN_DUPACK:
@@ -2367,7 +2395,9 @@ cdef int do_tcp_getsockopt(sock *sk, int level, int optname, s64 *optval) noexce
     elif optname == TCP_REPAIR_WINDOW:
         if not tp.repair:
             return -EPERM
+        tcp_repair_get_window(tp, &window)
         val = <int>sizeof(tcp_repair_window)
+        give_bytes(out, &window, val)
     elif optname == TCP_QUEUE_SEQ:
         if tp.repair_queue == TCP_SEND_QUEUE:
             val = <int>tp.write_seq
@@ -2399,7 +2429,10 @@ cdef int do_tcp_getsockopt(sock *sk, int level, int optname, s64 *optval) noexce
         val = tp.save_syn
     elif optname == TCP_SAVED_SYN:
         # It can be read once.
-        val = <int>tcp_saved_syn_len(tp.saved_syn) if tp.saved_syn != NULL else 0
+        val = 0
+        if tp.saved_syn != NULL:
+            val = <int>tcp_saved_syn_len(tp.saved_syn)
+            give_bytes(out, tp.saved_syn.data, val)
         tcp_saved_syn_free(tp)
     elif optname == TCP_ZEROCOPY_RECEIVE:
         not_ported(n, "TCP_ZEROCOPY_RECEIVE")
@@ -2422,7 +2455,7 @@ cdef int do_tcp_getsockopt(sock *sk, int level, int optname, s64 *optval) noexce
     return 0
 
 
-cdef int tcp_getsockopt(sock *sk, int level, int optname, s64 *optval) noexcept nogil:
+cdef int tcp_getsockopt(sock *sk, int level, int optname, s64 *optval, u8 *out) noexcept nogil:
     cdef int val = 0
     cdef int err
 
@@ -2432,7 +2465,7 @@ cdef int tcp_getsockopt(sock *sk, int level, int optname, s64 *optval) noexcept 
         return err
     if level != SOL_TCP:
         return -ENOPROTOOPT
-    return do_tcp_getsockopt(sk, level, optname, optval)
+    return do_tcp_getsockopt(sk, level, optname, optval, out)
 
 # ---------------------------------------------------------------------------------------------- signatures
 

@@ -6,7 +6,6 @@ no more, DRAIN empties the queue that this made, PROBE_BW cycles the gain around
 for 200 ms when no new lowest RTT was seen for 10 s.
 Follows net/ipv4/tcp_bbr.c of Linux 6.18 (GPL-2.0-only).
 
-Deviation: no get_info (inet_diag).
 """
 from libc.string cimport memset, memcpy
 from kpath_c.headers.tcp cimport *
@@ -638,6 +637,22 @@ cdef void bbr_set_state(sock *sk, u8 new_state) noexcept nogil:
         bbr_lt_bw_sampling(sk, &rs)
 
 
+cdef size_t bbr_get_info(sock *sk, u32 ext, int *attr, tcp_cc_info *info) noexcept nogil:
+    cdef bbr *b = bbr_of(sk)
+    cdef u64 bw = bbr_bw(sk)
+
+    if not ext & ((1 << (INET_DIAG_BBRINFO - 1)) | (1 << (INET_DIAG_VEGASINFO - 1))):
+        return 0
+    bw = bw * tcp_sk(sk).mss_cache * <u64>USEC_PER_SEC >> BW_SCALE
+    info.bbr.bbr_bw_lo = <u32>bw
+    info.bbr.bbr_bw_hi = <u32>(bw >> 32)
+    info.bbr.bbr_min_rtt = b.min_rtt_us
+    info.bbr.bbr_pacing_gain = b.pacing_gain
+    info.bbr.bbr_cwnd_gain = b.cwnd_gain
+    attr[0] = INET_DIAG_BBRINFO
+    return sizeof(tcp_bbr_info)
+
+
 cdef int bbr_register() noexcept nogil:
     memset(&tcp_bbr_cong_ops, 0, sizeof(tcp_congestion_ops))
     memcpy(tcp_bbr_cong_ops.name, b"bbr", 4)
@@ -650,4 +665,5 @@ cdef int bbr_register() noexcept nogil:
     tcp_bbr_cong_ops.ssthresh = bbr_ssthresh
     tcp_bbr_cong_ops.min_tso_segs = bbr_min_tso_segs
     tcp_bbr_cong_ops.set_state = bbr_set_state
+    tcp_bbr_cong_ops.get_info = bbr_get_info
     return tcp_register_congestion_control(&tcp_bbr_cong_ops)

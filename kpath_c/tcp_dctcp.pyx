@@ -135,12 +135,31 @@ cdef u32 dctcp_cwnd_undo(sock *sk) noexcept nogil:
     return max_u32(tcp_snd_cwnd(tcp_sk(sk)), dctcp_of(sk).loss_cwnd)
 
 
+# Also asked of a connection whose peer does without ECN: it runs dctcp_reno, and there is nothing to tell.
+cdef size_t dctcp_get_info(sock *sk, u32 ext, int *attr, tcp_cc_info *info) noexcept nogil:
+    cdef const dctcp *ca = dctcp_of(sk)
+    cdef const tcp_sock *tp = tcp_sk(sk)
+
+    if not ext & ((1 << (INET_DIAG_DCTCPINFO - 1)) | (1 << (INET_DIAG_VEGASINFO - 1))):
+        return 0
+    memset(&info.dctcp, 0, sizeof(tcp_dctcp_info))
+    if inet_csk(sk).icsk_ca_ops != &dctcp_reno:
+        info.dctcp.dctcp_enabled = 1
+        info.dctcp.dctcp_ce_state = <u16>ca.ce_state
+        info.dctcp.dctcp_alpha = ca.dctcp_alpha
+        info.dctcp.dctcp_ab_ecn = tp.mss_cache * (tp.delivered_ce - ca.old_delivered_ce)
+        info.dctcp.dctcp_ab_tot = tp.mss_cache * (tp.delivered - ca.old_delivered)
+    attr[0] = INET_DIAG_DCTCPINFO
+    return sizeof(tcp_dctcp_info)
+
+
 cdef int dctcp_register() noexcept nogil:
     memset(&dctcp_reno, 0, sizeof(tcp_congestion_ops))
     memcpy(dctcp_reno.name, b"dctcp-reno", 11)
     dctcp_reno.ssthresh = tcp_reno_ssthresh
     dctcp_reno.cong_avoid = tcp_reno_cong_avoid
     dctcp_reno.undo_cwnd = tcp_reno_undo_cwnd
+    dctcp_reno.get_info = dctcp_get_info
 
     memset(&dctcp_ops, 0, sizeof(tcp_congestion_ops))
     memcpy(dctcp_ops.name, b"dctcp", 6)
@@ -152,4 +171,5 @@ cdef int dctcp_register() noexcept nogil:
     dctcp_ops.cong_avoid = tcp_reno_cong_avoid
     dctcp_ops.undo_cwnd = dctcp_cwnd_undo
     dctcp_ops.set_state = dctcp_state
+    dctcp_ops.get_info = dctcp_get_info
     return tcp_register_congestion_control(&dctcp_ops)

@@ -13,7 +13,6 @@ Follows net/ipv4/tcp_input.c of Linux 6.18 (GPL-2.0-only).
 
 Deviations: no TLS clean-acked callback, BPF, MPTCP, SMC, TCP-AO (SNE counters), PSP, IPv6 flow labels; no warning for
 drivers with a suspect GRO; AccECN cannot be negotiated (net.ipv4.tcp_ecn stops at 2), so its branches are absent.
-MD5, Fast Open and transmit timestamps report not_ported() where a packet would reach them.
 """
 from libc.string cimport memset
 
@@ -4664,24 +4663,24 @@ cdef bint tcp_syn_flood_action(sock *sk, const char *proto) noexcept nogil:
 
 # TCP_SAVE_SYN: the headers of the SYN are kept for TCP_SAVED_SYN.
 cdef void tcp_reqsk_record_syn(sock *sk, request_sock *req, sk_buff *skb) noexcept nogil:
-    cdef u32 network_hdrlen, tcp_hdrlen_, len_
+    cdef u32 network_hdrlen, tcp_hdrlen_
+    cdef u32 mac_hdrlen = 0
     cdef saved_syn *saved
 
     if not tcp_sk(sk).save_syn:
         return
-    # A capture here begins at the IP header.
-    if tcp_sk(sk).save_syn == 2 and skb.mac_len:
-        not_ported(sock_net(sk), b"TCP_SAVE_SYN = 2: link-layer header")
-
     network_hdrlen = skb_network_header_len(skb)
     tcp_hdrlen_ = tcp_hdrlen(skb)
-    len_ = network_hdrlen + tcp_hdrlen_
+    # Of the link layer's header there is the length alone: its bytes are zeros.
+    if tcp_sk(sk).save_syn == 2:
+        mac_hdrlen = skb.mac_len
     saved = <saved_syn *>kmem_cache_alloc(&sock_net(sk).misc_slab)
     if saved != NULL:
-        saved.mac_hdrlen = 0
+        saved.mac_hdrlen = mac_hdrlen
         saved.network_hdrlen = network_hdrlen
         saved.tcp_hdrlen = tcp_hdrlen_
-        memcpy(&saved.data[0], skb.network_header, len_)
+        memset(&saved.data[0], 0, mac_hdrlen)
+        memcpy(&saved.data[mac_hdrlen], skb.network_header, network_hdrlen + tcp_hdrlen_)
         req.saved_syn = saved
 
 

@@ -1261,6 +1261,25 @@ cdef struct rate_sample:
     u8 is_retrans
     u8 is_ack_delayed
 
+# What a congestion control tells of itself (TCP_CC_INFO).
+cdef struct tcp_dctcp_info:
+    u16 dctcp_enabled
+    u16 dctcp_ce_state
+    u32 dctcp_alpha
+    u32 dctcp_ab_ecn
+    u32 dctcp_ab_tot
+
+cdef struct tcp_bbr_info:
+    u32 bbr_bw_lo                       # bytes a second
+    u32 bbr_bw_hi
+    u32 bbr_min_rtt                     # us
+    u32 bbr_pacing_gain                 # 256 is 1
+    u32 bbr_cwnd_gain
+
+cdef union tcp_cc_info:
+    tcp_dctcp_info dctcp
+    tcp_bbr_info bbr
+
 cdef struct tcp_congestion_ops:
     u32 (*ssthresh)(sock *sk) noexcept nogil
     void (*cong_avoid)(sock *sk, u32 ack, u32 acked) noexcept nogil
@@ -1278,6 +1297,7 @@ cdef struct tcp_congestion_ops:
     u32 flags                           # TCP_CONG_*
     void (*init)(sock *sk) noexcept nogil
     void (*release)(sock *sk) noexcept nogil
+    size_t (*get_info)(sock *sk, u32 ext, int *attr, tcp_cc_info *info) noexcept nogil
 
 cdef struct tcp_fastopen_metrics:
     u16 mss
