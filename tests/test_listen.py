@@ -2,7 +2,9 @@
 """The passive open: tcp_conn_request(), request sockets, tcp_check_req(), the accept queue; and closed ports."""
 
 import errno
+import socket
 
+import pytest
 from conversation import (
     LISTENER,
     LOCAL,
@@ -139,14 +141,83 @@ def test_the_queue_may_fill_during_a_handshake():
     c.ok("accept", LISTENER, 13)
 
 
-def test_a_full_queue_of_requests_answers_with_cookies():
-    """tcp_syncookies = 1: more half-open requests than the backlog (tcp_conn_request())."""
-    c = listening(backlog=1)
-    for port in (6001, 6002, 6003):
+def test_abort_on_overflow_resets_who_finds_no_room():
+    """tcp_abort_on_overflow = 1, tcp_check_req(): the client learns at once, and there is nothing to come back to."""
+    c = listening({"net.ipv4.tcp_abort_on_overflow": 1}, backlog=2)
+    synacks = {}
+    for port in (6001, 6002):
         knock(c, port)
-    assert [s.flags for s in c.segments()] == ["S."] * 3
-    assert c.host.pools()["request_sock_TCP"] == 2
-    assert c.counter("SyncookiesSent") == 1
+        finish(c, port, c.expect("S."))
+    for port in (6003, 6004):
+        knock(c, port)
+        synacks[port] = c.expect("S.")
+    finish(c, 6003, synacks[6003])
+    c.expect_nothing()
+    finish(c, 6004, synacks[6004])
+    c.expect("R", seq=synacks[6004].seq + 1)
+    assert (c.counter("ListenOverflows"), c.counter("EmbryonicRsts")) == (1, 1)
+    assert c.host.pools()["request_sock_TCP"] == 3
+    c.ok("accept", LISTENER, 10)
+    finish(c, 6004, synacks[6004])
+    c.expect("R")
+
+
+def test_an_overflow_without_abort_asks_again():
+    """The request was acknowledged but found no room: its SYN-ACK is repeated no more than the client's patience needs
+    (inet_rsk(req)->acked, syn_ack_recalc()), and a later ACK opens it."""
+    c = listening(backlog=0)
+    knock(c, 6001)
+    finish(c, 6001, c.expect("S."))
+    knock(c, 6002)
+    c.expect_nothing()
+    assert c.counter("ListenOverflows") == 1
+
+
+# -- TCP_DEFER_ACCEPT
+
+DEFER_ACCEPT = 9
+
+
+def deferring(seconds, sysctl=None):
+    c = listening(sysctl)
+    c.ok("setsockopt", LISTENER, socket.IPPROTO_TCP, DEFER_ACCEPT, seconds)
+    c.ok("fcntl", LISTENER, 1)
+    return c
+
+
+def test_deferred_the_bare_ack_is_dropped_until_the_time_is_over():
+    """tcp_check_req(): TCPDeferAcceptDrop. The SYN-ACK is not repeated meanwhile (inet_rsk(req)->acked), but at the end
+    it is, and the ACK that it draws opens the connection (syn_ack_recalc())."""
+    c = deferring(3)
+    knock(c, 6001)
+    synack = c.expect("S.")
+    finish(c, 6001, synack)
+    assert c.counter("TCPDeferAcceptDrop") == 1
+    c.fails(errno.EAGAIN, "accept", LISTENER, SLOT)
+    c.expect_nothing(2900)
+    c.wait(500)
+    again = c.expect("S.")
+    assert again.t == pytest.approx(3000, abs=200)
+    finish(c, 6001, synack)
+    c.ok("accept", LISTENER, SLOT)
+
+
+def test_deferred_data_opens_at_once():
+    c = deferring(3)
+    knock(c, 6001)
+    synack = c.expect("S.")
+    finish(c, 6001, synack)
+    c.raw(tcp_packet("P.", PEER_ISN + 1, LOCAL_ISN + 1 + synack.seq + 1, 10, sport=6001))
+    c.ok("accept", LISTENER, SLOT)
+    assert c.ok("recv", SLOT, 100) == 10
+
+
+@pytest.mark.parametrize(("seconds", "read"), [(0, 0), (1, 1), (2, 3), (5, 7), (10, 15), (100, 127)])
+def test_deferral_is_kept_as_a_number_of_synacks(seconds, read):
+    """secs_to_retrans(), retrans_to_secs(): 1, 3, 7, 15 ... seconds."""
+    c = deferring(seconds)
+    c.ok("getsockopt", LISTENER, socket.IPPROTO_TCP, DEFER_ACCEPT)
+    assert c.host.call_result(c.host.calls_made() - 1)[4] == read
 
 
 def test_closing_a_listener_resets_whom_it_did_not_accept():
