@@ -744,7 +744,7 @@ cdef class Host:
     cdef object column(self, void *p, Py_ssize_t n, Py_ssize_t size, bytes fmt):
         cdef _Column c
         if n == 0:
-            return memoryview(array("b" if size == 1 else "i" if size == 4 else "q"))
+            return memoryview(array("B" if size == 1 else "i" if size == 4 else "q"))
         c = _Column()
         c.host, c.p, c.fmt = self, p, fmt
         c.shape[0], c.strides[0] = n, size
