@@ -157,6 +157,7 @@ HOW = {"SHUT_RD": 0, "SHUT_WR": 1, "SHUT_RDWR": 2, "RD": 0, "WR": 1, "RDWR": 2}
 KEY_OPTIONS = {(6, 14), (6, 32)}  # TCP_MD5SIG, TCP_MD5SIG_EXT
 MAX_KEY = 80
 SOCKADDR_STORAGE = 128
+MAX_THREAD = 1 << 31
 WITHOUT_SOCKET = {"socket"}
 BIG = 1 << 62
 
@@ -345,7 +346,7 @@ def one(line: Line, calls: Calls) -> Call:
     call = Call(
         t0,
         t1,
-        line.number_of(line.data, "thread", 0),
+        thread_of(line),
         slot,
         str(name),
         ret=result(line),
@@ -358,6 +359,13 @@ def one(line: Line, calls: Calls) -> Call:
 
 def result(line: Line) -> int | None:
     return None if line.data.get("ret") is None else line.number_of(line.data, "ret")
+
+
+def thread_of(line: Line) -> int:
+    number = line.number_of(line.data, "thread", 0)
+    if not -MAX_THREAD <= number < MAX_THREAD:
+        raise line.bad("thread", "a number of 32 bits", number)
+    return number
 
 
 def descriptor(line: Line) -> int | None:

@@ -135,6 +135,7 @@ def test_order_of_time():
         (call("close", errno="EWHAT"), 'errno: expected an error\'s name, found "EWHAT"'),
         ({**call("close"), "sock": 4}, "sock: expected a socket's name, found 4"),
         ({**call("close"), "args": 4}, "args: expected an object, found 4"),
+        ({**call("close"), "thread": 1 << 40}, f"thread: expected a number of 32 bits, found {1 << 40}"),
         ({**call("close"), "t0": "x"}, 't0: expected a whole number of 0 or more, found "x"'),
     ],
 )  # fmt: skip
