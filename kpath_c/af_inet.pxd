@@ -25,6 +25,7 @@ cdef int inet_send_prepare(sock *sk) noexcept nogil
 cdef int inet_sendmsg(socket *sock_, msghdr *msg, size_t size) noexcept nogil
 cdef int inet_recvmsg(socket *sock_, msghdr *msg, size_t size, int flags) noexcept nogil
 cdef int inet_shutdown(socket *sock_, int how) noexcept nogil
+cdef int inet_recv_error(sock *sk, msghdr *msg, int len_) noexcept nogil
 cdef int inet_sk_rebuild_header(sock *sk) noexcept nogil
 cdef void inet_sk_set_state(sock *sk, int state) noexcept nogil
 cdef void inet_sk_state_store(sock *sk, int newstate) noexcept nogil

@@ -16,6 +16,7 @@ from kpath_c.sock cimport (sk_alloc, sk_common_release, sock_init_data, sock_ini
 from kpath_c.skbuff cimport __skb_queue_purge
 from kpath_c.inet_connection_sock cimport inet_csk_accept, inet_csk_get_port, inet_csk_listen_start
 from kpath_c.inet_hashtables cimport inet_bhash2_update_saddr, inet_hash, inet_unhash
+from kpath_c.ip_sockglue cimport ip_recv_error
 from kpath_c.route cimport inet_addr_type, ip_route_output_flow
 from kpath_c.tcp cimport tcp_close, tcp_disconnect, tcp_recvmsg, tcp_sendmsg, tcp_shutdown
 from kpath_c.tcp_fastopen cimport tcp_fastopen_init_key_once
@@ -436,6 +437,13 @@ cdef int inet_sk_reselect_saddr(sock *sk) noexcept nogil:
     # __sk_prot_rehash()
     inet_unhash(sk)
     return inet_hash(sk)
+
+
+# What IPv6's sockets have on theirs, ip_recv_error() tells too.
+cdef int inet_recv_error(sock *sk, msghdr *msg, int len_) noexcept nogil:
+    if sk.sk_family != AF_INET and sk.sk_family != AF_INET6:
+        return -EINVAL
+    return ip_recv_error(sk, msg, len_)
 
 
 cdef int inet_sk_rebuild_header(sock *sk) noexcept nogil:

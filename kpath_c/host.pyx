@@ -879,7 +879,7 @@ cdef class Host:
         return sock_dict(tcp_sk(self.e.slots[slot].sk))
 
     def pools(self):
-        """Live objects by pool; all 0 after close()."""
+        """Live objects by pool, and sockets in the hash tables by protocol ("inuse"); all 0 after close()."""
         cdef kmem_cache *all_[13]
         cdef int i
         if self.n == NULL:
@@ -888,7 +888,8 @@ cdef class Host:
                    &self.n.skbuff_fclone_cache, &self.n.bind_bucket_slab, &self.n.bind2_bucket_slab,
                    &self.n.socket_slab, &self.n.dst_slab, &self.n.misc_slab, &self.n.page_slab, &self.n.txq_slab,
                    &self.n.tcpv6_prot_slab]
-        return {all_[i].name.decode(): all_[i].live for i in range(13)}
+        live = {all_[i].name.decode(): all_[i].live for i in range(13)}
+        return {**live, "TCP inuse": self.n.tcp_prot.inuse, "TCPv6 inuse": self.n.tcpv6_prot.inuse}
 
     def close(self):
         """Ends every socket and timer and frees the host; pools() then tells what was not given back.

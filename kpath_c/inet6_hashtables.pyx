@@ -148,6 +148,7 @@ cdef int __inet6_check_established(inet_timewait_death_row *death_row, sock *sk,
     if tw != NULL:
         sk_nulls_del_node_init_rcu(<sock *>tw)
         NET_INC_STATS(n, LINUX_MIB_TIMEWAITRECYCLED)
+    sock_prot_inuse_add(n, sk.sk_prot, 1)
 
     if twp != NULL:
         twp[0] = tw

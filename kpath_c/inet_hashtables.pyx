@@ -429,6 +429,7 @@ cdef int __inet_check_established(inet_timewait_death_row *death_row, sock *sk, 
     if tw != NULL:
         sk_nulls_del_node_init_rcu(<sock *>tw)
         NET_INC_STATS(n, LINUX_MIB_TIMEWAITRECYCLED)
+    sock_prot_inuse_add(n, sk.sk_prot, 1)
 
     if twp != NULL:
         twp[0] = tw
@@ -477,7 +478,9 @@ cdef bint inet_ehash_insert(sock *sk, sock *osk, bint *found_dup_sk) noexcept no
 
 cdef bint inet_ehash_nolisten(sock *sk, sock *osk, bint *found_dup_sk) noexcept nogil:
     cdef bint ok = inet_ehash_insert(sk, osk, found_dup_sk)
-    if not ok:
+    if ok:
+        sock_prot_inuse_add(sock_net(sk), sk.sk_prot, 1)
+    else:
         sock_net(sk).ipv4.tcp_orphan_count += 1
         inet_sk_set_state(sk, TCP_CLOSE)
         sock_set_flag(sk, SOCK_DEAD)
@@ -520,6 +523,7 @@ cdef int inet_hash(sock *sk) noexcept nogil:
         __sk_nulls_add_node_tail_rcu(sk, &ilb2.nulls_head)
     else:
         __sk_nulls_add_node_rcu(sk, &ilb2.nulls_head)
+    sock_prot_inuse_add(sock_net(sk), sk.sk_prot, 1)
     return 0
 
 
@@ -529,6 +533,7 @@ cdef void inet_unhash(sock *sk) noexcept nogil:
     if sk.sk_state == TCP_LISTEN and sk.sk_reuseport_cb != NULL:
         reuseport_stop_listen_sock(sk)
     __sk_nulls_del_node_init_rcu(sk)
+    sock_prot_inuse_add(sock_net(sk), sk.sk_prot, -1)
 
 
 # ------------------------------------------------------------------------------------------- bhash2
@@ -762,6 +767,7 @@ cdef int __inet_hash_connect(inet_timewait_death_row *death_row, sock *sk, u64 p
             inet_twsk_bind_unhash(tw, hinfo)
     else:
         if sk_hashed(sk):
+            sock_prot_inuse_add(n, sk.sk_prot, -1)
             __sk_nulls_del_node_init_rcu(sk)
             sk.sk_hash = 0
             inet_sk(sk).inet_sport = 0

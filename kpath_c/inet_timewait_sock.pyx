@@ -54,6 +54,11 @@ cdef void inet_twsk_hashdance_schedule(inet_timewait_sock *tw, sock *sk, inet_ha
     # One for the port, one for the ehash, one for the timer.
     tw.tw_refcnt = 3
     hlist_nulls_replace_init(&sk.sk_nulls_node, &tw.tw_node)
+    sock_prot_inuse_add(sock_net(sk), sk.sk_prot, -1)
+    inet_twsk_schedule(tw, timeo)
+
+
+cdef void inet_twsk_schedule(inet_timewait_sock *tw, int timeo) noexcept nogil:
     __inet_twsk_schedule(tw, timeo, 0)
 
 

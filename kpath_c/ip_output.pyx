@@ -22,11 +22,16 @@ cdef enum:
 
 # ------------------------------------------------------------------------------------------- the IP header
 
+# Whoever writes the packet down fills the sum in.
+cdef void ip_send_check(iphdr *iph) noexcept nogil:
+    iph.check = 0
+
+
 cdef int __ip_local_out(net *n, sock *sk, sk_buff *skb) noexcept nogil:
     cdef iphdr *iph = ip_hdr(skb)
     IP_INC_STATS(n, IPSTATS_MIB_OUTREQUESTS)
     iph_set_totlen(iph, skb.len)
-    iph.check = 0
+    ip_send_check(iph)
     skb.protocol = htons(ETH_P_IP)
     return 1
 
@@ -79,6 +84,11 @@ cdef int ip_build_and_send_pkt(sk_buff *skb, const sock *sk, __be32 saddr, __be3
     return ip_local_out(n, skb.sk, skb)
 
 
+cdef inline void ip_copy_addrs(iphdr *iph, const flowi4 *fl4) noexcept nogil:
+    iph.saddr = fl4.saddr
+    iph.daddr = fl4.daddr
+
+
 # The segment of a connection. Without a route it is dropped, and TCP will try again.
 cdef int __ip_queue_xmit(sock *sk, sk_buff *skb, flowi *fl, u8 tos) noexcept nogil:
     cdef inet_sock *inet = inet_sk(sk)
@@ -110,8 +120,7 @@ cdef int __ip_queue_xmit(sock *sk, sk_buff *skb, flowi *fl, u8 tos) noexcept nog
         iph.frag_off = 0
     iph.ttl = ip_select_ttl(inet, &rt.dst)
     iph.protocol = <u8>sk.sk_protocol
-    iph.saddr = fl4.saddr
-    iph.daddr = fl4.daddr
+    ip_copy_addrs(iph, fl4)
     ip_select_ident_segs(n, skb, sk, skb_shinfo(skb).gso_segs if skb_shinfo(skb).gso_segs else 1)
     skb.priority = sk.sk_priority
     skb.mark = sk.sk_mark
@@ -291,7 +300,7 @@ cdef int ip_do_fragment(net *n, sock *sk, sk_buff *skb,
         ptr += length
         offset += length
         iph.tot_len = htons(<u16>(length + hlen))
-        iph.check = 0
+        ip_send_check(iph)
         err = output(n, sk, skb2)
         if err:
             kfree_skb(skb)

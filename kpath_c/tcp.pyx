@@ -21,12 +21,12 @@ from libc.string cimport memcmp, memcpy, memset
 from kpath_c.headers.tcp cimport *
 from kpath_c.headers.errqueue cimport *
 from kpath_c.net_tcp cimport *
-from kpath_c.af_inet cimport __inet_stream_connect, inet_sk_state_store
+from kpath_c.af_inet cimport __inet_stream_connect, inet_recv_error, inet_sk_state_store
 from kpath_c.inet_connection_sock cimport inet_csk_destroy_sock, inet_csk_listen_stop, inet_csk_reqsk_queue_drop
 from kpath_c.inet_hashtables cimport (inet_bhash2_reset_saddr, inet_hashinfo_free, inet_hashinfo_init, inet_put_port,
                                       inet_unhash)
 from kpath_c.inet_timewait_sock cimport inet_twsk_deschedule_put
-from kpath_c.ip_sockglue cimport ip_getsockopt, ip_recv_error, ip_setsockopt
+from kpath_c.ip_sockglue cimport ip_getsockopt, ip_setsockopt
 from kpath_c.md5 cimport md5_ctx, md5_update
 from kpath_c.shim.slab cimport kmem_cache_alloc, kmem_cache_free
 from kpath_c.skbuff cimport (__kfree_skb, __skb_queue_purge, alloc_skb_fclone, msg_zerocopy_realloc, net_zcopy_put,
@@ -555,9 +555,7 @@ cdef int tcp_sendmsg_append(sock *sk, msghdr *msg, sk_buff *skb, int copy) noexc
     if msg_fault(msg):
         return -EFAULT
 
-    msg.count -= <size_t>copy
-    msg.iov_offset += <size_t>copy
-    sk_stream_charge_copy(sk, skb, copy)
+    skb_copy_to_page_nocache(sk, msg, skb, copy)
 
     if merge:
         skb_frag_size_add(&skb_shinfo(skb).frags[i - 1], copy)
@@ -915,6 +913,11 @@ cdef sk_buff *tcp_recv_skb(sock *sk, u32 seq, u32 *off) noexcept nogil:
     return NULL
 
 
+# There are no hardware stamps.
+cdef void tcp_update_recv_tstamps(sk_buff *skb, msg_ext *tss) noexcept nogil:
+    tss.stamp = skb.skb_mstamp_ns
+
+
 cdef int tcp_peek_len(socket *so) noexcept nogil:
     return tcp_inq(so.sk)
 
@@ -1077,7 +1080,7 @@ cdef int tcp_recvmsg_locked(sock *sk, msghdr *msg, size_t len_, int flags) noexc
                     tcp_fast_path_check(sk)
 
                 if TCP_SKB_CB(skb).has_rxtstamp and msg_ext_of(msg) != NULL:
-                    msg_ext_of(msg).stamp = skb.skb_mstamp_ns
+                    tcp_update_recv_tstamps(skb, msg_ext_of(msg))
 
                 if used + offset < skb.len:
                     continue
@@ -1158,7 +1161,7 @@ cdef int tcp_recvmsg(sock *sk, msghdr *msg, size_t len_, int flags) noexcept nog
     cdef int ret
 
     if flags & MSG_ERRQUEUE:
-        return ip_recv_error(sk, msg, <int>len_)
+        return inet_recv_error(sk, msg, <int>len_)
 
     lock_sock(sk)
     ret = tcp_recvmsg_locked(sk, msg, len_, flags)

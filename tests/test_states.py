@@ -66,9 +66,9 @@ def test_closing_ends_in_time_wait():
 
 def test_last_ack_ends_the_connection():
     c = last_ack()
-    assert c.host.pools()["TCP"] == 1
+    assert c.host.pools()["TCP"] == c.host.pools()["TCP inuse"] == 1
     c.send(".", ack=1)
-    assert c.host.pools()["TCP"] == 0
+    assert c.host.pools()["TCP"] == c.host.pools()["TCP inuse"] == 0
     assert c.host.pools()["tw_sock_TCP"] == 0
     assert c.counter("TcpCurrEstab") == 0
 
@@ -95,6 +95,7 @@ def test_time_wait_lasts_sixty_seconds():
     c = time_wait()
     c.wait(59 * SECOND)
     assert c.host.pools()["tw_sock_TCP"] == 1
+    assert c.host.pools()["TCP inuse"] == 0
     c.wait(4 * SECOND)
     assert c.host.pools()["tw_sock_TCP"] == 0
     assert c.counter("TW") == 1

@@ -141,6 +141,10 @@ cdef inline bint __sk_nulls_del_node_init_rcu(sock *sk) noexcept nogil:
         return 1
     return 0
 
+# What /proc/net/sockstat calls "inuse".
+cdef inline void sock_prot_inuse_add(const net *n, proto *prot, int val) noexcept nogil:
+    prot.inuse += val
+
 cdef inline bint sk_nulls_del_node_init_rcu(sock *sk) noexcept nogil:
     cdef bint rc = __sk_nulls_del_node_init_rcu(sk)
     if rc:
@@ -287,8 +291,10 @@ cdef inline int sk_stream_wspace(const sock *sk) noexcept nogil:
 cdef inline void sk_wmem_queued_add(sock *sk, int val) noexcept nogil:
     sk.sk_wmem_queued += val
 
-# The tail of skb_copy_to_page_nocache(): `copy` bytes were added to a page fragment.
-cdef inline void sk_stream_charge_copy(sock *sk, sk_buff *skb, int copy) noexcept nogil:
+# `copy` bytes of the user's go to a page: here they only count.
+cdef inline void skb_copy_to_page_nocache(sock *sk, msghdr *from_, sk_buff *skb, int copy) noexcept nogil:
+    from_.count -= <size_t>copy
+    from_.iov_offset += <size_t>copy
     skb_len_add(skb, copy)
     sk_wmem_queued_add(sk, copy)
     sk_mem_charge(sk, copy)

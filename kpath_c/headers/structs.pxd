@@ -529,6 +529,7 @@ cdef struct proto:
     kmem_cache *slab
     size_t obj_size
     int max_header
+    int inuse                           # net.core.prot_inuse in the kernel: a proto is one host's here
     int (*connect)(sock *sk, sockaddr_in *uaddr, int addr_len) noexcept nogil
     int (*init)(sock *sk) noexcept nogil
 
