@@ -25,6 +25,19 @@ cdef extern from *:
         int64_t n, max;
     } kpath_trace;
 
+    /* Which functions ran at all, whatever set them going. */
+    enum { KPATH_SEEN_SLOTS = 1 << 13 };
+    static int kpath_seen_on;
+    static void *kpath_seen[KPATH_SEEN_SLOTS];
+
+    static KPATH_UNTRACED void kpath_note_seen(void *fn)
+    {
+        uint64_t i = ((uint64_t)fn >> 4) % KPATH_SEEN_SLOTS;
+        while (kpath_seen[i] && kpath_seen[i] != fn)
+            i = (i + 1) % KPATH_SEEN_SLOTS;
+        kpath_seen[i] = fn;
+    }
+
     static KPATH_UNTRACED void kpath_trace_put(uint64_t what, int64_t t)
     {
         if (kpath_trace.n < kpath_trace.max) {
@@ -55,6 +68,8 @@ cdef extern from *:
 
     KPATH_UNTRACED void __cyg_profile_func_enter(void *fn, void *site)
     {
+        if (kpath_seen_on)
+            kpath_note_seen(fn);
         if (!kpath_trace.on)
             return;
         if (fn == kpath_trace.rx)
@@ -93,6 +108,10 @@ cdef extern from *:
         kpath_trace_entry *log
         s64 n, max
     kpath_trace_t kpath_trace
+    enum:
+        KPATH_SEEN_SLOTS
+    int kpath_seen_on
+    void *kpath_seen[]
 
 
 SELECT = {None: 0, "arrival": 2, "call": 4, "timer": 6}
@@ -139,3 +158,18 @@ def untrace():
     free(kpath_trace.log)
     kpath_trace.log = NULL
     return out, kpath_trace.n
+
+
+def watch():
+    """From now on, which functions run is noted, by name only, of all hosts: see seen()."""
+    global kpath_seen_on
+    memset(kpath_seen, 0, KPATH_SEEN_SLOTS * sizeof(void *))
+    kpath_seen_on = 1
+
+
+def seen():
+    """The functions that ran since watch(), as functions() has them."""
+    cdef int i
+    known = functions()
+    ran = [<size_t>kpath_seen[i] << 1 for i in range(KPATH_SEEN_SLOTS) if kpath_seen[i] != NULL]
+    return {known[address] for address in ran if address in known}
