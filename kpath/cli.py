@@ -15,6 +15,7 @@ from .callgraph.command import callgraph_parser
 from .drill.command import drill_parser
 from .errors import InputError
 from .replay import Result, replay
+from .seeds.command import seeds_parser
 
 EPILOG = """exit status: 0 all that was emitted agrees with the capture, 1 it differs, 2 usage or unreadable input"""
 
@@ -57,7 +58,8 @@ def replay_parser(commands: Any) -> None:
 
 
 #: later commands are added here
-COMMANDS: tuple[Callable[[Any], None], ...] = (replay_parser, drill_parser, callgraph_parser, bench_parser)
+COMMANDS: tuple[Callable[[Any], None], ...] = (
+    replay_parser, drill_parser, callgraph_parser, seeds_parser, bench_parser)
 
 
 def parser() -> argparse.ArgumentParser:

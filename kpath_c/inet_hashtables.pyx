@@ -467,8 +467,9 @@ cdef bint inet_ehash_insert(sock *sk, sock *osk, bint *found_dup_sk) noexcept no
     sk.sk_hash = sk_ehashfn(sk)
     list_ = &inet_ehash_bucket_of(hashinfo, sk.sk_hash).chain
     if osk != NULL:
-        return sk_nulls_replace_node_init_rcu(osk, sk)
-    if found_dup_sk != NULL:
+        if not sk_nulls_del_node_init_rcu(osk):
+            return 0
+    elif found_dup_sk != NULL:
         found_dup_sk[0] = inet_ehash_lookup_by_sk(sk, list_)
         if found_dup_sk[0]:
             return 0

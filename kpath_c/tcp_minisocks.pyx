@@ -517,6 +517,7 @@ cdef sock *tcp_check_req(sock *sk, sk_buff *skb, request_sock *req, bint fastope
     if own_req and tmp_opt.saw_tstamp and not after(TCP_SKB_CB(skb).seq, tcp_rsk(req).rcv_nxt):
         tcp_sk(child).rx_opt.ts_recent = tmp_opt.rcv_tsval
 
+    sock_rps_save_rxhash(child, skb)
     tcp_synack_rtt_meas(child, req)
     req_stolen[0] = not own_req
     return inet_csk_complete_hashdance(sk, child, req, own_req)

@@ -151,13 +151,6 @@ cdef inline bint sk_nulls_del_node_init_rcu(sock *sk) noexcept nogil:
         __sock_put(sk)
     return rc
 
-cdef inline bint sk_nulls_replace_node_init_rcu(sock *old, sock *new) noexcept nogil:
-    if sk_hashed(old):
-        hlist_nulls_replace_init(&old.sk_nulls_node, &new.sk_nulls_node)
-        __sock_put(old)
-        return 1
-    return 0
-
 cdef inline void __sk_nulls_add_node_rcu(sock *sk, hlist_nulls_head *list) noexcept nogil:
     hlist_nulls_add_head(&sk.sk_nulls_node, list)
 
