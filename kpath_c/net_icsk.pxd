@@ -57,10 +57,6 @@ cdef inline sock *inet_lookup_listener(net *n, sk_buff *skb, int doff, __be32 sa
                                        __be32 daddr, __be16 dport, int dif, int sdif) noexcept nogil:
     return __inet_lookup_listener(n, skb, doff, saddr, sport, daddr, ntohs(dport), dif, sdif)
 
-cdef inline sock *inet_lookup_established(net *n, __be32 saddr, __be16 sport, __be32 daddr, __be16 dport,
-                                          int dif) noexcept nogil:
-    return __inet_lookup_established(n, saddr, sport, daddr, ntohs(dport), dif, 0)
-
 cdef inline sock *__inet_lookup(net *n, sk_buff *skb, int doff, __be32 saddr, __be16 sport, __be32 daddr,
                                 __be16 dport, int dif, int sdif, bint *refcounted) noexcept nogil:
     cdef u16 hnum = ntohs(dport)
@@ -70,16 +66,6 @@ cdef inline sock *__inet_lookup(net *n, sk_buff *skb, int doff, __be32 saddr, __
         return sk
     refcounted[0] = 0
     return __inet_lookup_listener(n, skb, doff, saddr, sport, daddr, hnum, dif, sdif)
-
-cdef inline sock *inet_lookup(net *n, sk_buff *skb, int doff, __be32 saddr, __be16 sport, __be32 daddr,
-                              __be16 dport, int dif) noexcept nogil:
-    cdef bint refcounted = 0
-    cdef sock *sk = __inet_lookup(n, skb, doff, saddr, sport, daddr, dport, dif, 0, &refcounted)
-    if sk != NULL and not refcounted:
-        if sk.sk_refcnt == 0:
-            return NULL
-        sk.sk_refcnt += 1
-    return sk
 
 # A socket comes with the packet only from early demux: no BPF prefetch, hence no second look at reuseport.
 cdef inline sock *inet_steal_sock(net *n, sk_buff *skb, int doff, __be32 saddr, __be16 sport, __be32 daddr,

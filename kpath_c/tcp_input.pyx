@@ -4802,6 +4802,7 @@ cdef int tcp_conn_request(request_sock_ops *rsk_ops, tcp_request_sock_ops *af_op
     tcp_rsk(req).txhash = net_tx_rndhash(n)
     tcp_rsk(req).syn_tos = TCP_SKB_CB(skb).ip_dsfield
     tcp_openreq_init_rwin(req, sk, dst)
+    sk_rx_queue_set(req_to_sk(req), skb)
     if not want_cookie:
         tcp_reqsk_record_syn(sk, req, skb)
         fastopen_sk = tcp_try_fastopen(sk, skb, req, &foc, dst)

@@ -47,7 +47,6 @@ cdef int tcp_v4_rcv(sk_buff *skb) noexcept nogil
 cdef void inet_sk_rx_dst_set(sock *sk, sk_buff *skb) noexcept nogil
 cdef int tcp_v4_init_sock(sock *sk) noexcept nogil          # sk->sk_prot->init
 cdef void tcp_v4_destroy_sock(sock *sk) noexcept nogil      # sk->sk_prot->destroy
-cdef bint tcp_stream_memory_free(sock *sk, int wake) noexcept nogil
 
 # A host's own part; after its hash tables and sysctls are there. 0 or -errno.
 cdef int tcp_sk_init(net *n) noexcept nogil

@@ -1424,7 +1424,7 @@ cdef int tcp_v4_rcv(sk_buff *skb) noexcept nogil:
     if sk.sk_state != TCP_LISTEN:
         sk_incoming_cpu_update(sk)
         tcp_segs_in(tcp_sk(sk), skb)
-    if not sk.sk_lock_owned:
+    if not sock_owned_by_user(sk):
         ret = tcp_v4_do_rcv(sk, skb)
     elif tcp_add_backlog(sk, skb, &drop_reason):
         return rcv_discard_and_relse(sk, skb, refcounted, drop_reason)
@@ -1487,14 +1487,6 @@ cdef void tcp_v4_destroy_sock(sock *sk) noexcept nogil:
     tcp_saved_syn_free(tp)
 
     sk_sockets_allocated_dec(sk)
-
-
-# May more be written? wake 1: only if less than half of tcp_notsent_lowat is unsent, so that waking a writer pays.
-cdef bint tcp_stream_memory_free(sock *sk, int wake) noexcept nogil:
-    cdef tcp_sock *tp = tcp_sk(sk)
-    cdef u32 notsent_bytes = tp.write_seq - tp.snd_nxt
-
-    return (notsent_bytes << wake) < tcp_notsent_lowat(tp)
 
 
 # The tables of functions, the same for every host.

@@ -267,7 +267,7 @@ cdef void packet_too_big(sock *sk, u32 mtu) noexcept nogil:
     if sk.sk_state == TCP_LISTEN or not ip6_sk_accept_pmtu(sk) or mtu < IPV6_MIN_MTU:
         return
     tcp_sk(sk).mtu_info = mtu
-    if not sk.sk_lock_owned:
+    if not sock_owned_by_user(sk):
         tcp_v6_mtu_reduced(sk)
     elif not (sk.sk_tsq_flags & TCPF_MTU_REDUCED_DEFERRED):
         sk.sk_tsq_flags |= TCPF_MTU_REDUCED_DEFERRED
@@ -1058,7 +1058,7 @@ cdef int rcv_process(net *n, sock *sk, sk_buff *skb, ipv6hdr *hdr, tcphdr *th, i
     if sk.sk_state != TCP_LISTEN:
         sk_incoming_cpu_update(sk)
         tcp_segs_in(tcp_sk(sk), skb)
-    if not sk.sk_lock_owned:
+    if not sock_owned_by_user(sk):
         ret = tcp_v6_do_rcv(sk, skb)
     elif tcp_add_backlog(sk, skb, &drop_reason):
         return rcv_discard_and_relse(sk, skb, refcounted, drop_reason)

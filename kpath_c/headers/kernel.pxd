@@ -484,9 +484,6 @@ cdef inline u64 cpu_to_be64(u64 x) noexcept nogil:
 cdef inline u16 be16_to_cpu(u16 x) noexcept nogil:
     return __builtin_bswap16(x)
 
-cdef inline u32 be32_to_cpu(u32 x) noexcept nogil:
-    return __builtin_bswap32(x)
-
 cdef inline u64 be64_to_cpu(u64 x) noexcept nogil:
     return __builtin_bswap64(x)
 
@@ -639,12 +636,6 @@ cdef inline long div64_long(long dividend, long divisor) noexcept nogil:
 cdef inline u64 div_u64_rem(u64 dividend, u32 divisor, u32 *remainder) noexcept nogil:
     remainder[0] = <u32>(dividend % divisor)
     return dividend // divisor
-
-# do_div(n, base): n becomes the quotient, the remainder is returned.
-cdef inline u32 do_div(u64 *n, u32 base) noexcept nogil:
-    cdef u32 rem = <u32>(n[0] % base)
-    n[0] //= base
-    return rem
 
 cdef inline u64 mul_u32_u32(u32 a, u32 b) noexcept nogil:
     return <u64>a * b
@@ -815,9 +806,6 @@ cdef inline void INIT_HLIST_NULLS_HEAD(hlist_nulls_head *h, unsigned long nulls)
 
 cdef inline bint is_a_nulls(const hlist_nulls_node *ptr) noexcept nogil:
     return (<unsigned long>ptr & 1) != 0
-
-cdef inline unsigned long get_nulls_value(const hlist_nulls_node *ptr) noexcept nogil:
-    return (<unsigned long>ptr) >> 1
 
 cdef inline bint hlist_nulls_unhashed(const hlist_nulls_node *h) noexcept nogil:
     return h.pprev == NULL

@@ -112,9 +112,6 @@ cdef inline void skb_mark_not_on_list(sk_buff *skb) noexcept nogil:
 cdef inline bint skb_queue_empty(const sk_buff_head *list) noexcept nogil:
     return list.next == <sk_buff *>list
 
-cdef inline bint skb_queue_empty_lockless(const sk_buff_head *list) noexcept nogil:
-    return list.next == <sk_buff *>list
-
 cdef inline bint skb_queue_is_last(const sk_buff_head *list, const sk_buff *skb) noexcept nogil:
     return skb.next == <sk_buff *>list
 
@@ -274,11 +271,6 @@ cdef inline unsigned int skb_headroom(const sk_buff *skb) noexcept nogil:
 
 cdef inline int skb_tailroom(const sk_buff *skb) noexcept nogil:
     return 0 if skb.data_len else <int>(skb.end_offset - skb.tail_offset)
-
-cdef inline int skb_availroom(const sk_buff *skb) noexcept nogil:
-    if skb.data_len:
-        return 0
-    return <int>(skb.end_offset - skb.tail_offset - skb.reserved_tailroom)
 
 cdef inline void skb_reserve(sk_buff *skb, int length) noexcept nogil:
     skb.headroom += <u32>length

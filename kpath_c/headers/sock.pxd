@@ -364,10 +364,7 @@ cdef inline void lock_sock(sock *sk) noexcept nogil:
     pass
 
 cdef inline bint sock_owned_by_user(const sock *sk) noexcept nogil:
-    return 0
-
-cdef inline bint sock_owned_by_user_nocheck(const sock *sk) noexcept nogil:
-    return 0
+    return sk.sk_lock_owned != 0
 
 cdef inline void sk_wait_begin(sock *sk, msghdr *msg, u32 want, long timeo) noexcept nogil:
     """Puts the call to sleep: whoever calls this returns -ERESTARTSYS next."""
@@ -401,10 +398,6 @@ cdef inline void sk_clear_bit(int nr, sock *sk) noexcept nogil:
         return
     if sk.sk_socket != NULL:
         clear_bit(nr, &sk.sk_socket.flags)
-
-# SIGIO is not delivered.
-cdef inline void sk_wake_async(const sock *sk, int how, int band) noexcept nogil:
-    pass
 
 # ---------------------------------------------------------------------------------------------- peek offset
 

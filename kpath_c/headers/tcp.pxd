@@ -1126,12 +1126,16 @@ cdef inline u32 tcp_notsent_lowat(tcp_sock *tp) noexcept nogil:
     cdef u32 val = tp.notsent_lowat
     return val if val else sock_net(<sock *>tp).ipv4.sysctl_tcp_notsent_lowat
 
-# net/sock.h, with tcp_stream_memory_free() in place. `wake`: asked for a wake-up, which wants twice the room.
-cdef inline bint __sk_stream_memory_free(const sock *sk, int wake) noexcept nogil:
+# May more be written? wake 1: only if less than half of tcp_notsent_lowat is unsent, so that waking a writer pays.
+cdef inline bint tcp_stream_memory_free(const sock *sk, int wake) noexcept nogil:
     cdef tcp_sock *tp = tcp_sk(sk)
+    return <u32>(tp.write_seq - tp.snd_nxt) << wake < tcp_notsent_lowat(tp)
+
+# net/sock.h; of the protocols that it asks there is TCP only.
+cdef inline bint __sk_stream_memory_free(const sock *sk, int wake) noexcept nogil:
     if sk.sk_wmem_queued >= sk.sk_sndbuf:
         return False
-    return <u32>(tp.write_seq - tp.snd_nxt) << wake < tcp_notsent_lowat(tp)
+    return tcp_stream_memory_free(sk, wake)
 
 cdef inline bint sk_stream_memory_free(const sock *sk) noexcept nogil:
     return __sk_stream_memory_free(sk, 0)
