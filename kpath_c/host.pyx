@@ -18,7 +18,7 @@ from kpath_c.route cimport fib_add_entry, fib_add_local_addr, rt_cache_flush
 from kpath_c.sched cimport *
 from kpath_c.sockstate cimport sock_dict, tcp_info_dict
 from kpath_c.sysctl_net_ipv4 cimport sysctl_set
-from kpath_c.tcp cimport tcp_get_info
+from kpath_c.tcp cimport tcp_abort, tcp_get_info
 from kpath_c.shim.netdevice cimport QDISC_FULL, netdev_setup
 from kpath_c.shim.timer cimport timers_init
 from kpath_c.tcp_cong cimport tcp_ca_get_key_by_name
@@ -625,6 +625,18 @@ cdef class Host:
         with nogil:
             engine_run(&self.e, <s64>self.n.e.mono_ns + self.n.e.mono_to_real_ns)
         return self.e.calls[i].ret, self.e.calls[i].err, self.e.calls[i].state == CALL_DONE
+
+    def abort(self, int slot):
+        """Ends a slot's connection from outside, as `ss -K` does; False: there is none."""
+        self.alive()
+        cdef socket *s = socket_of(&self.e, slot)
+        cdef int err
+        if s == NULL or s.sk == NULL:
+            return False
+        with nogil:
+            err = tcp_abort(s.sk, ECONNABORTED)
+            engine_run(&self.e, <s64>self.n.e.mono_ns + self.n.e.mono_to_real_ns)
+        return err == 0
 
     def run_to(self, s64 until, s64 emitted=-1, s64 call=-1, bint wakes=False):
         """As run(), but stops when `emitted` segments have left, this call is over, or (wakes) at a wake-up."""

@@ -252,6 +252,7 @@ cdef int engine_plan_reads(engine *e, int slot, s64 *at, s64 n) noexcept nogil
 cdef int engine_add_stream(engine *e, const stream_rec *stream) noexcept nogil
 cdef int engine_add_pin(engine *e, const pin_entry *pin) noexcept nogil
 cdef int engine_slot(engine *e, int slot) noexcept nogil
+cdef socket *socket_of(engine *e, int slot) noexcept nogil
 cdef void engine_run(engine *e, s64 until) noexcept nogil
 cdef void engine_run_to(engine *e, s64 until, s64 n_em, s64 call) noexcept nogil
 cdef void engine_receive(engine *e, s64 *ip, s64 *length, s64 count, s64 index, s64 t) noexcept nogil

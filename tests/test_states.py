@@ -6,6 +6,7 @@ import errno
 import socket
 
 from conversation import (
+    LISTENER,
     LOCAL_ISN,
     MSS,
     PEER,
@@ -20,6 +21,7 @@ from conversation import (
     fin_wait1,
     fin_wait2,
     last_ack,
+    syn_received,
     tcp_packet,
     time_wait,
 )
@@ -244,3 +246,20 @@ def test_nothing_is_known_of_a_connection_long_closed():
     c.send(".", ack=1)
     c.raw(tcp_packet(".", PEER_ISN + 2, LOCAL_ISN + 2))
     c.expect("R", seq=1)
+
+
+def test_a_connection_that_is_ended_from_outside():
+    """`ss -K`: the peer gets a reset, the application ECONNABORTED."""
+    c = established()
+    call = c.start("recv", SLOT, 100)
+    assert c.host.abort(SLOT)
+    c.expect("R.", seq=0, ack=0)
+    assert c.result(call)[:2] == (-1, errno.ECONNABORTED)
+    assert not c.host.abort(SLOT) and not c.host.abort(99)
+
+
+def test_a_listener_that_is_ended_from_outside():
+    c = syn_received()
+    assert c.host.abort(LISTENER)
+    assert c.host.pools()["request_sock_TCP"] == 0
+    assert c.state(LISTENER)["sk_state"] == 7
