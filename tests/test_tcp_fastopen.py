@@ -191,6 +191,24 @@ def test_a_blackhole_turns_fast_open_off_for_a_while():
     c.expect("S", length=100)  # on again
 
 
+def test_a_reset_out_of_order_and_no_data_is_a_blackhole():
+    """tcp_fastopen_active_disable_ofo_check(): as a middlebox does that lost the data; the next SYN is ordinary."""
+    c = client({"net.ipv4.tcp_fastopen": CLIENT, "net.ipv4.tcp_fastopen_blackhole_timeout_sec": 3600})
+    fast_open(c)
+    c.expect("S", length=0)
+    c.wait(10)
+    syn_ack(c, cookie=COOKIE)
+    c.expect("P.", seq=0, length=100)
+    c.send("R.", seq=10, ack=101)
+    c.ok("close")
+    c.segments()
+    assert c.counter("TCPFastOpenBlackhole") == 1
+    c.host.pin(c.local, LOCAL_PORT, c.peer, PEER_PORT, LOCAL_ISN, 0, False)
+    c.ok("socket", SLOT, 0)
+    fast_open(c)
+    assert FO not in c.expect("S", length=0).options
+
+
 @pytest.mark.parametrize(("name", "value", "code"), [(TCP_FASTOPEN_CONNECT, 2, errno.EINVAL),
                                                      (TCP_FASTOPEN_NO_COOKIE, -1, errno.EINVAL),
                                                      (TCP_FASTOPEN, -1, errno.EINVAL)])
