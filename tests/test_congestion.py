@@ -5,12 +5,13 @@ tcp_cubic.c, tcp_output.c, tcp_input.c)."""
 import errno
 import socket
 
-from conversation import MSS, SLOT, established
+from conversation import MSS, SLOT, accepted, established
 
 TCP_CONGESTION = 13
 RENO = {"net.ipv4.tcp_congestion_control": "reno"}
 NEVER = 0x7FFFFFFF  # TCP_INFINITE_SSTHRESH
 SECOND = 1000
+RECOVERY = 3  # TCP_CA_Recovery
 
 
 def stream(c, rounds, rtt=10.0, until=lambda c: False):
@@ -281,3 +282,33 @@ def test_counters_of_a_short_connection():
     assert c.counter("TcpOutSegs") == c.host.emitted_count()
     assert c.counter("IpInReceives") == 2
     assert c.counter("TcpRetransSegs") == 0
+
+
+def test_an_old_timestamp_undoes_part_of_a_recovery():
+    """RFC 3522: the ACK of what was sent again echoes the first sending, so it was late and not lost."""
+    c = established(options={"mss": 1000, "sack": True, "ts": (1000, 0)})
+    c.ok("send", SLOT, 10_000)
+    mss, first = c.segments()[0].length, c.ts_echo
+    c.wait(10)
+    for n in (3, 4, 5):
+        c.send(".", ack=0, options={"ts": (1010, first), "blocks": [(2 * mss, n * mss)]})
+    assert (0, mss) in [(s.seq, s.length) for s in c.segments()]
+    assert c.state()["icsk_ca_state"] == RECOVERY
+    cut = c.state()["snd_ssthresh"]
+    c.wait(1)
+    c.send(".", ack=mss, options={"ts": (1011, first), "blocks": [(2 * mss, 5 * mss)]})
+    c.expect_nothing()
+    assert c.counter("TCPPartialUndo") == 1
+    assert c.state()["icsk_ca_state"] < RECOVERY and c.state()["snd_ssthresh"] > cut
+
+
+def test_a_route_says_which_congestion_control():
+    """`ip route ... congctl reno`: it halves, where CUBIC takes 0.7."""
+    for route, ssthresh in (({"congctl": "reno"}, 5), ({}, 7)):
+        c = accepted(route=route)
+        c.ok("send", SLOT, 10 * MSS)
+        assert len(c.segments()) == 10
+        c.wait(10)
+        for n in (2, 3, 4):
+            c.send(".", ack=0, options={"blocks": [(MSS, n * MSS)]})
+        assert (c.state()["icsk_ca_state"], c.state()["snd_ssthresh"]) == (RECOVERY, ssthresh)

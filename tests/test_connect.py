@@ -214,3 +214,23 @@ def test_times_are_on_the_captures_clock():
     assert c.host.now == EPOCH + 10_000_000
     assert c.host.connections()[0]["t_open"] == EPOCH
     assert c.host.connections()[0]["lport"] == LOCAL_PORT
+
+
+def test_a_syn_is_copied_for_the_syn_ack_while_the_device_still_has_it():
+    c = client(device={"rx": "nic"})
+    c.start("connect", SLOT, PEER_PORT, s=PEER)
+    c.expect("S", seq=-1)
+    c.wait(0.005)
+    c.raw(tcp_packet("S", PEER_ISN, 0, 0, 65535, SYN_ACK_OPTIONS))
+    c.expect("S.", seq=-1, ack=0)
+    assert c.host.pools()["skbuff_fclone_cache"] == 1
+    c.wait(0.1)
+    # The device is done with the SYN; what will be sent again is the copy.
+    assert (c.host.pools()["skbuff_fclone_cache"], c.host.pools()["skbuff_head_cache"]) == (0, 1)
+
+
+def test_no_route_from_an_address_that_is_not_ours():
+    c = client({"net.ipv4.ip_nonlocal_bind": 1})
+    c.ok("bind", SLOT, 0, s="10.9.9.9")
+    c.fails(errno.ENETUNREACH, "connect", SLOT, PEER_PORT, s=PEER)
+    assert c.counter("IpOutNoRoutes") == 1

@@ -281,3 +281,15 @@ def test_accepted_sockets_share_the_port():
     c.raw(tcp_packet("S", PEER_ISN, 0, 0, 65535, PLAIN, sport=PEER_PORT + 1))
     c.expect("S.")
     assert [x["laddr"] for x in c.host.connections()] == [LOCAL]
+
+
+def test_old_requests_give_way_when_the_queue_is_half_full():
+    """reqsk_timer_handler(): a SYN-ACK is retried five times, but twice only while few requests are young."""
+    alone, crowd = listening(backlog=8), listening(backlog=8)
+    knock(alone, 6000)
+    for i in range(6):
+        knock(crowd, 6000 + i)
+    assert crowd.host.pools()["request_sock_TCP"] == 6
+    for c, left in ((alone, 1), (crowd, 4)):
+        c.wait(10_000)
+        assert c.host.pools()["request_sock_TCP"] == left

@@ -115,3 +115,15 @@ def test_a_packet_that_wakes_an_idle_processor_is_slower():
     arrive(c, (50 * MS, data[0]), (52 * MS, data[1]), (70 * MS, data[2]))
     c.wait(75)
     assert emission_times(c, seen) == [50 * MS + 16 * US, 52 * MS + 8 * US, 70 * MS + 16 * US]
+
+
+def test_an_ack_that_comes_while_a_write_holds_the_socket_waits_in_its_backlog():
+    """A veth hands packets over within the sender's call: release_sock() sees to them."""
+    c = established(device={"rx": "veth"})
+    start = round(c.t * MS) + 10 * MS
+    call = c.host.add_call(EPOCH + start, EPOCH + start + 200 * US, 0, SLOT, OPS["send"], 1000, ret=1000)
+    arrive(c, (start + 50 * US, tcp_packet(".", PEER_ISN + 1, LOCAL_ISN + 1 + 1000)))
+    c.wait(20)
+    assert c.host.call_result(call)[0] == 1000
+    assert c.state()["packets_out"] == 0 and c.state()["snd_una"] == c.state()["snd_nxt"]
+    assert c.state()["sk_backlog.len"] == 0

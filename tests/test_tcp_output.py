@@ -303,3 +303,34 @@ def with_icmp(packet, icmp):
     """The IPv4 packet with another ICMP message in it."""
     icmp = icmp[:2] + checksum(icmp[:2] + b"\0\0" + icmp[4:]).to_bytes(2, "big") + icmp[4:]
     return packet[:20] + icmp
+
+
+def test_a_lost_probe_for_a_larger_mtu_costs_no_congestion_window():
+    """RFC 4821 7.6.1: a larger segment that alone is lost says that it was too large."""
+    c = sender(sysctl={"net.ipv4.tcp_mtu_probing": 2, "net.ipv4.tcp_base_mss": 1000}, route={"initcwnd": 20})
+    mss = c.state()["mss_cache"]
+    c.ok("send", SLOT, 40_000)
+    probe = next(s for s in c.segments() if s.length > mss)
+    end = probe.seq + probe.length
+    c.wait(10)
+    c.send(".", ack=probe.seq)
+    c.segments()
+    before = c.state()
+    c.send(".", ack=probe.seq, options={"blocks": [(end, end + 3 * mss)]})
+    again = c.segments()
+    assert [(s.seq, s.length) for s in again[:2]] == [(probe.seq, mss), (probe.seq + mss, probe.length - mss)]
+    assert c.counter("TCPMTUPFail") == 1
+    assert c.state()["snd_cwnd"] >= before["snd_cwnd"] and c.state()["snd_ssthresh"] == before["snd_ssthresh"]
+
+
+def test_memory_pressure_comes_and_goes():
+    """tcp_mem, in pages: above the second pressure, below the first none. A CPU keeps up to a MB for itself."""
+    c = sender(sysctl={"net.ipv4.tcp_mem": "300 400 100000", "net.core.wmem_max": 8_000_000})
+    c.ok("setsockopt", SLOT, socket.SOL_SOCKET, socket.SO_SNDBUF, 4_000_000)
+    c.ok("send", SLOT, 3_000_000)
+    c.segments()
+    assert c.counter("TCPMemoryPressures") == 1
+    assert c.counter("TCPMemoryPressuresChrono") == 0
+    c.wait(1000)
+    c.send("R.", ack=0)
+    assert c.counter("TCPMemoryPressuresChrono") == 1000
