@@ -80,7 +80,11 @@ def row(name: str, seen: Seen | None) -> Row:
         out.lacks = f"{' and '.join(missing)}: not in the port"
     elif seen is not None and by:
         out.test = next((seen[f] for f in by if f in seen), "")
-        out.lacks = "" if out.test else f"no test runs {out.by}"
+        reachable = alias is None or alias.kind != "unreached"
+        if reachable and not out.test:
+            out.lacks = f"no test runs {out.by}"
+        elif out.test and not reachable:
+            out.lacks = f"{out.test} runs it, though it is listed as unreached"
     return out
 
 
