@@ -12,7 +12,8 @@ from kpath_c.host import Host
 
 ROOT = Path(__file__).parent.parent
 EMPTY = memoryview(b"").cast("q")
-NEEDS = {"sysctl": ("net.ipv4.tcp_sack", "0"), "add_route": ("10.0.0.0", 8), "qdisc": ("fq",), "receive": (b"E",),
+NEEDS = {"abort": (0,), "sysctl": ("net.ipv4.tcp_sack", "0"), "add_route": ("10.0.0.0", 8), "qdisc": ("fq",),
+         "receive": (b"E",),
          "pin": ("10.0.0.1", 80, "10.0.0.2", 81, 0, 0, False), "load": (b"", b"", b"", b"", b""),
          "add_call": (0, 0, 0, 0, 0), "call": (0, "socket"), "run_to": (0,), "auto_reader": (0, True),
          "auto_accept": (0, True), "plan_reads": (EMPTY, EMPTY), "want_probes": (True,),

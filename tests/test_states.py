@@ -28,6 +28,7 @@ from conversation import (
 from wheel import fires
 
 SECOND = 1000
+TCP_CLOSE = 7
 
 
 def test_the_factories_are_where_they_say():
@@ -259,7 +260,9 @@ def test_a_connection_that_is_ended_from_outside():
 
 
 def test_a_listener_that_is_ended_from_outside():
+    """What it had not answered yet is forgotten when its SYN-ACK would be sent again."""
     c = syn_received()
     assert c.host.abort(LISTENER)
+    assert c.state(LISTENER)["sk_state"] == TCP_CLOSE
+    c.expect_nothing(2 * SECOND)
     assert c.host.pools()["request_sock_TCP"] == 0
-    assert c.state(LISTENER)["sk_state"] == 7
