@@ -13,10 +13,10 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# Conversations and scripts, by how many functions they add: quick, and nothing of theirs runs in another process.
-TESTS = ["test_states.py", "test_seeds.py", "test_listen.py", "test_connect.py", "test_tcp_output.py",
+# The graphs, then conversations and scripts: quick, and nothing of theirs runs in another process.
+TESTS = ["test_seeds.py", "test_states.py", "test_listen.py", "test_connect.py", "test_tcp_output.py",
          "test_tcp_input_receive.py", "test_tcp_recovery.py", "test_tcp_minisocks.py", "test_congestion.py",
-         "test_tcp_fastopen.py", "test_syncookies.py", "test_repair.py", "test_sched.py", "test_host.py",
+         "test_tcp_fastopen.py", "test_syncookies.py", "test_tcp_repair.py", "test_sched.py", "test_host.py",
          "test_drill.py"]
 
 

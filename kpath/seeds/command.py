@@ -59,13 +59,13 @@ def lines(title: str, table: list[Row], measured: bool) -> Iterator[str]:
     """A group's functions, each with its file and its test, then what they come to."""
     for r in table:
         test = r.test if r.by else "-"
-        file = ", ".join(dict.fromkeys(r.files)) or "-"
+        file = ", ".join(dict.fromkeys(r.files)) or ("-" if not r.lacks else "nowhere")
         yield f"{r.name:38} {file:32} {test}".rstrip()
-        if r.why or r.by != r.name:
-            yield f"    {': '.join(t for t in (r.by if r.by != r.name else '', r.why) if t)}".rstrip()
+        if note := ": ".join(t for t in (r.by if r.by != r.name else "", r.why) if t):
+            yield f"    {note}"
     own = sum(r.by == r.name for r in table)
     by_other = sum(bool(r.by) and r.by != r.name for r in table)
-    nothing = sum(not r.by for r in table) - sum(not r.by and bool(r.lacks) for r in table)
+    nothing = sum(not r.by and not r.lacks for r in table)
     good = sum(not r.lacks for r in table)
     text = f"{len(table)} {title}: {own} ported, {by_other} done by another, {nothing} with nothing to do"
     if measured:
