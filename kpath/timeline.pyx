@@ -342,7 +342,7 @@ cdef bint held_back(const State *w, int64_t t, bint ended, int64_t rtt) noexcept
 
 
 cdef int64_t block(const Moves *m) noexcept nogil:
-    """The size of the blocks that the writes are made in, where the ends of those that went out together show one; 0."""
+    """The size of the blocks of the writes, where the ends of those that went out together show one; or 0."""
     cdef int64_t at = 0, found = 0
     cdef Py_ssize_t i
     cdef Move *w

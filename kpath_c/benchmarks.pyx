@@ -83,7 +83,7 @@ cdef void fill_in_checksum(u8 *p, u32 length) noexcept nogil:
 
 
 cdef inline sk_buff *next_packet(net *n, sock *sk, u8 *p, u32 length, u32 seq, u32 ack, bint verified) noexcept nogil:
-    """A segment as ip_local_deliver() hands it on: socket known (early demux), checksum verified by the device or not."""
+    """As ip_local_deliver() hands it on: socket known (early demux), checksum verified by the device or not."""
     cdef tcphdr *th = <tcphdr *>(p + sizeof(iphdr))
     cdef u32 *stamps = <u32 *>(p + sizeof(iphdr) + sizeof(tcphdr) + 4)
     cdef sk_buff *skb

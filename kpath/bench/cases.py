@@ -13,7 +13,7 @@ from pathlib import Path
 
 from kpath import cli
 from kpath.bench import captures
-from kpath_c import benchmarks  # type: ignore[attr-defined]
+import kpath_c.benchmarks as benchmarks
 from kpath_c.host import Host
 
 SLOT = 0
