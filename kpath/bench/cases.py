@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import kpath_c.benchmarks as benchmarks
 from kpath import cli
 from kpath.bench import captures
-import kpath_c.benchmarks as benchmarks
 from kpath_c.host import Host
 
 SLOT = 0
