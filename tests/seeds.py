@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # The graphs, then conversations and scripts: quick, and nothing of theirs runs in another process.
 TESTS = ["test_seeds.py", "test_states.py", "test_listen.py", "test_connect.py", "test_tcp_output.py",
          "test_tcp_input_receive.py", "test_tcp_recovery.py", "test_tcp_minisocks.py", "test_congestion.py",
-         "test_tcp_fastopen.py", "test_syncookies.py", "test_tcp_repair.py", "test_sched.py", "test_host.py",
-         "test_drill.py"]
+         "test_tcp_fastopen.py", "test_syncookies.py", "test_tcp_repair.py", "test_tcp_md5.py", "test_sched.py",
+         "test_host.py", "test_drill.py"]
 
 
 def measure(out: Path) -> subprocess.CompletedProcess:

@@ -29,14 +29,6 @@ from kpath.seeds.table import aliases, called, data, named, port, rows
 ROOT = Path(__file__).resolve().parent.parent
 SEEDS = [p for p in (ROOT.parent / "shared" / "seeds", ROOT.parent.parent / "shared" / "seeds") if p.is_dir()]
 GRAPHS = graphs()
-#: Being written: the list receive path and MD5. What of it is not in the port yet is not missed.
-NOT_YET = """
-__netif_receive_skb __netif_receive_skb_list __netif_receive_skb_list_core __netif_receive_skb_list_ptype
-__netif_receive_skb_one_core gro_normal_list ip_list_rcv ip_list_rcv_finish ip_sublist_rcv ip_sublist_rcv_finish
-mlx4_en_poll_rx_cq napi_complete_done napi_poll net_rx_action netif_receive_skb_list_internal
-calc_md5_hash csum16_add kmemdup md5_lookup req_md5_lookup sk_nocaps_add tcp_twsk_md5_key tcp_v4_md5_hash_hdr
-"""
-SOON = set(NOT_YET.split())
 #: The seeds' sockets are looked up by TCP; by default IP has done that before.
 PLAIN = {"net.ipv4.tcp_early_demux": 0}
 
@@ -174,20 +166,17 @@ SCENES: dict[str, Callable[[], list[Frame]]] = {
     "bind": play_bind, "listen": play_listen, "receive-syn": play_syn, "receive-ack": play_ack,
     "connect": play_connect, "connect-steps": play_connect, "receive-syn-ack": play_syn_ack, "accept": play_accept,
     "write": play_write, "write-forced-push": play_write, "write-push": play_write, "recv": play_recv,
-    "receive": play_receive, "deliver": play_receive, "receive-data": play_receive, "send-ack": play_receive,
-    "transmit": play_write, "transmit-on-ack": play_ack_of_data, "time-wait-ack": play_time_wait_ack,
+    "receive": play_receive, "receive-list": play_receive_list, "deliver": play_receive,
+    "receive-data": play_receive, "send-ack": play_receive, "transmit": play_write, "transmit-on-ack": play_ack_of_data,
+    "time-wait-ack": play_time_wait_ack,
 }  # fmt: skip
-
-if hasattr(kpath_c.traced.Host, "receive_together"):
-    SCENES["receive-list"] = play_receive_list
 
 
 @pytest.mark.parametrize("name", SCENES)
 def test_the_graph_is_there(name):
     """What differs is what graphs.toml says, no less and no more."""
     found = differences(GRAPHS[name], SCENES[name]())
-    soon = {f"{f} absent" for f in SOON - set(port())}
-    assert sorted(set(found) - soon) == sorted(expected(name))
+    assert sorted(set(found)) == sorted(expected(name))
 
 
 # -- the search itself: what is not as drawn is reported
@@ -250,7 +239,7 @@ def test_another_scene_does_not_have_the_graph(scene, graph):
 # -- the table
 
 def test_every_function_is_ported_or_aliased():
-    assert [(r.name, r.lacks) for r in rows([*named(), *called()]) if r.lacks and r.name not in SOON] == []
+    assert [(r.name, r.lacks) for r in rows([*named(), *called()]) if r.lacks] == []
     assert {name for graph in data("graphs").values() for name in graph["tree"].split()} <= set(named())
 
 
@@ -299,8 +288,7 @@ def test_the_seeds_are_covered(tmp_path):
     tests = seeds.measure(executed)
     assert tests.returncode == 0, tests.stdout[-3000:]
     done = seeds.table(executed)
-    missing = [line for line in done.stderr.splitlines() if line.split(":")[0] not in SOON]
-    assert missing == [] and done.returncode == bool(done.stderr)
+    assert (done.stderr, done.returncode) == ("", 0)
 
 
 def functions_in_code(text: str) -> set[str]:
