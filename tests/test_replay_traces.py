@@ -24,6 +24,7 @@ TRACES = {
     ("half-close", "server"): (46, 46, 1.0),
     ("handshake", "client"): (6, 6, 1.0),
     ("loss", "client"): (75, 75, 72 / 76),
+    ("loss-ipv6", "client"): (37, 37, 1.0),
     ("nagle", "client"): (6, 6, 1.0),
     ("request", "server"): (13, 13, 1.0),
     ("reset-in-window", "client"): (9, 9, 1.0),
@@ -34,6 +35,7 @@ TRACES = {
     ("syn-lost", "client"): (7, 7, 1.0),
     ("tail-loss", "client"): (26, 25, 25 / 26),
     ("think", "client"): (9, 9, 1.0),
+    ("too-big-ipv6", "client"): (81, 81, 70 / 81),
     ("upload", "client"): (39, 39, 1.0),
     ("zero-window", "server"): (13, 13, 0.0),
 }
