@@ -101,6 +101,7 @@ cdef inline sk_buff *next_packet(net *n, sock *sk, u8 *p, u32 length, u32 seq, u
     skb_reset_network_header(skb)
     skb.transport_header = skb.network_header + sizeof(iphdr)
     memset(IPCB(skb), 0, sizeof(inet_skb_parm))
+    skb.skb_iif = skb.dev.ifindex
     IPCB(skb).iif = skb.skb_iif
     tcp_v4_early_demux(skb)
     __skb_pull(skb, sizeof(iphdr))
