@@ -117,7 +117,7 @@ def one(path: str, args: argparse.Namespace) -> tuple[int, dict[str, Any]]:
             output.write_segments(result, args.write)
         if args.state:
             output.write_state(result, args.state)
-        summary = compare.summary(result)
+        summary = compare.summary(result, None if args.json or args.verbose else report.SHOWN)
         warnings(result, args)
         if not args.json:
             stream = sys.stderr if "-" in (args.write, args.state) else sys.stdout

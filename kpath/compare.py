@@ -171,16 +171,16 @@ def probe_before(result: Result, row: dict[str, Any]) -> dict[str, Any] | None:
     return last
 
 
-def connections(result: Result) -> list[dict[str, Any]]:
-    """Each connection with its 4-tuple, counts, final state and TCP_INFO."""
+def connections(result: Result, most: int | None = None) -> list[dict[str, Any]]:
+    """Each connection with its 4-tuple, counts, final state and TCP_INFO; or only so many, those that differ first."""
+    shown = [(c, result.table.connection(c)) for c in result.pairing.replayed(most)]
+    ports = None if most is None else {(conn["lport"], conn["rport"]) for _, conn in shown}
     ends: dict[tuple[str, int, str, int], list[dict[str, Any]]] = {}
-    for end in result.host.connections():
+    for end in result.host.connections(ports):
         ends.setdefault((end["laddr"], end["lport"], end["raddr"], end["rport"]), []).append(end)
     out = []
-    for c, (captured, emitted, matched, first_c, first_e) in enumerate(result.pairing.connections):
-        conn = result.table.connection(c)
-        if conn["skip"]:
-            continue
+    for c, conn in shown:
+        captured, emitted, matched, first_c, first_e = result.pairing.connection(c)
         known = ends.get((conn["laddr"], conn["lport"], conn["raddr"], conn["rport"]), [])
         end = known.pop(0) if known and (conn["syn_out"] >= 0 or emitted) else {}
         out.append(
@@ -205,8 +205,8 @@ def connections(result: Result) -> list[dict[str, Any]]:
     return out
 
 
-def summary(result: Result) -> dict[str, Any]:
-    """The object of `--json` (interfaces.md)."""
+def summary(result: Result, most: int | None = None) -> dict[str, Any]:
+    """The object of `--json` (interfaces.md). most: so many connections are enough, see `connections`."""
     p = result.pairing
     return {
         "capture": result.capture.path,
@@ -225,7 +225,8 @@ def summary(result: Result) -> dict[str, Any]:
         "first_divergence": first_divergence(result),
         "differences": p.differences(),
         "calls": "inferred" if result.calls.inferred else "recorded",
-        "connections": connections(result),
+        "connections": connections(result, most),
+        "connections_replayed": result.table.nconn - result.skipped,
         "connections_skipped": result.skipped,
         "warnings": result.warnings,
     }

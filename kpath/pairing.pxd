@@ -12,7 +12,16 @@ cdef struct Steps:
     Py_ssize_t k
     Py_ssize_t d
 
+cdef struct Count:              # of one connection's segments; the first that differ, -1 none
+    int64_t captured
+    int64_t emitted
+    int64_t matched
+    int64_t first_c
+    int64_t first_e
+
 cdef class Pairing:
+    cdef Count *count           # of each connection
+    cdef Py_ssize_t nconn
     cdef int64_t *mate_c        # captured index -> emitted index, -1
     cdef int64_t *mate_e
     cdef Table cap, emi
@@ -20,9 +29,10 @@ cdef class Pairing:
     cdef int64_t fields[NFIELDS]
     cdef int64_t first_c, first_e, first_t
     cdef uint32_t first_bits
-    cdef readonly list connections
     cdef readonly int64_t in_time     # of the matched, those within 1 ms
-    cdef int one(self, Steps *w, const int64_t *c, Py_ssize_t n, const int64_t *e, Py_ssize_t m) except -1
+    cdef int one(self, Count *count, Steps *w, const int64_t *c, Py_ssize_t n, const int64_t *e,
+                 Py_ssize_t m) except -1
+    cdef int rest(self, Steps *w, const int64_t *c, Py_ssize_t n, const int64_t *e, Py_ssize_t m) except -1
     cdef void settle(self, Steps *w, const int64_t *c, Py_ssize_t n, const int64_t *e, Py_ssize_t m,
                      const uint64_t *cs, const uint64_t *es, int64_t *mate) noexcept nogil
     cdef void gap(self, const int64_t *c, Py_ssize_t n, const int64_t *e, Py_ssize_t m,

@@ -48,6 +48,12 @@ cdef inline uint64_t exact_key(const Seg *s) noexcept nogil:
     return mix(h, s.opts)
 
 
+cdef inline bint alike(const Seg *a, const Seg *b) noexcept nogil:
+    """As if by exact_key()."""
+    return (a.seq == b.seq and a.len == b.len and a.flags == b.flags and a.win == b.win and a.opts == b.opts and
+            a.ecn == b.ecn and (a.ack == b.ack or not a.flags & ACK) and (a.urg == b.urg or not a.flags & URG))
+
+
 cdef inline uint32_t differing(const Seg *a, const Seg *b, int64_t tolerance) noexcept nogil:
     """Bits of the fields that differ."""
     cdef uint32_t bits = 0
@@ -234,6 +240,7 @@ cdef class Pairing:
     def __dealloc__(self):
         free(self.mate_c)
         free(self.mate_e)
+        free(self.count)
 
     def __init__(self, Table cap not None, Table emi not None, int64_t tolerance=1):
         cdef int64_t *co = NULL
@@ -247,7 +254,6 @@ cdef class Pairing:
         self.tolerance = tolerance
         self.first_t = <int64_t>1 << 62
         self.first_c = self.first_e = -1
-        self.connections = []
         self.mate_c = <int64_t *>malloc((cap.n + 1) * sizeof(int64_t))
         self.mate_e = <int64_t *>malloc((emi.n + 1) * sizeof(int64_t))
         w.trace = <int32_t *>malloc((MOST + 2) * (MOST + 2) * sizeof(int32_t))
@@ -262,11 +268,14 @@ cdef class Pairing:
             cr = cap.ranges(&co, 1 << SENT)
             emi.nconn = cap.nconn
             er = emi.ranges(&eo, 1 << SENT)
+            self.count = <Count *>calloc(cap.nconn + 1, sizeof(Count))
+            if self.count == NULL:
+                raise MemoryError
+            self.nconn = cap.nconn
             for c in range(cap.nconn):
-                if cap.conn[c].skip:
-                    self.connections.append((0, 0, 0, -1, -1))
-                    continue
-                self.one(&w, co + cr[c], cr[c + 1] - cr[c], eo + er[c], er[c + 1] - er[c])
+                self.count[c].first_c = self.count[c].first_e = -1
+                if not cap.conn[c].skip:
+                    self.one(&self.count[c], &w, co + cr[c], cr[c + 1] - cr[c], eo + er[c], er[c + 1] - er[c])
         finally:
             free(w.trace)
             free(co)
@@ -274,21 +283,37 @@ cdef class Pairing:
             free(cr)
             free(er)
 
-    cdef int one(self, Steps *w, const int64_t *c, Py_ssize_t n, const int64_t *e, Py_ssize_t m) except -1:
+    cdef int one(self, Count *count, Steps *w, const int64_t *c, Py_ssize_t n, const int64_t *e,
+                 Py_ssize_t m) except -1:
         """Compares one connection: c and e are the indices of its segments."""
-        cdef uint64_t *keys = <uint64_t *>malloc(2 * (n + m + 1) * sizeof(uint64_t))
-        cdef int64_t *mate = <int64_t *>malloc((n + 1) * sizeof(int64_t))
-        cdef Py_ssize_t i
+        cdef Py_ssize_t i = 0
         cdef int64_t before = self.matched, first = self.first_t, fc = self.first_c, fe = self.first_e
         cdef uint32_t fb = self.first_bits
-        if keys == NULL or mate == NULL:
-            free(keys)
-            free(mate)
-            raise MemoryError
         self.captured += n
         self.emitted += m
         self.first_t = <int64_t>1 << 62
         self.first_c = self.first_e = -1
+        with nogil:
+            while i < n and i < m and alike(&self.cap.seg[c[i]], &self.emi.seg[e[i]]):
+                self.count_pair(c[i], e[i])
+                i += 1
+        if i < n or i < m:
+            self.rest(w, c + i, n - i, e + i, m - i)
+        count.captured, count.emitted, count.matched = n, m, self.matched - before
+        count.first_c, count.first_e = self.first_c, self.first_e
+        if first < self.first_t:
+            self.first_t, self.first_c, self.first_e, self.first_bits = first, fc, fe, fb
+        return 0
+
+    cdef int rest(self, Steps *w, const int64_t *c, Py_ssize_t n, const int64_t *e, Py_ssize_t m) except -1:
+        """The same from the first difference on."""
+        cdef uint64_t *keys = <uint64_t *>malloc(2 * (n + m + 1) * sizeof(uint64_t))
+        cdef int64_t *mate = <int64_t *>malloc((n + 1) * sizeof(int64_t))
+        cdef Py_ssize_t i
+        if keys == NULL or mate == NULL:
+            free(keys)
+            free(mate)
+            raise MemoryError
         with nogil:
             for i in range(n):
                 keys[i] = exact_key(&self.cap.seg[c[i]])
@@ -300,9 +325,6 @@ cdef class Pairing:
             self.settle(w, c, n, e, m, keys + n + m, keys + 2 * n + m, mate)
         free(keys)
         free(mate)
-        self.connections.append((n, m, self.matched - before, self.first_c, self.first_e))
-        if first < self.first_t:
-            self.first_t, self.first_c, self.first_e, self.first_bits = first, fc, fe, fb
         return 0
 
     cdef void settle(self, Steps *w, const int64_t *c, Py_ssize_t n, const int64_t *e, Py_ssize_t m,
@@ -377,6 +399,27 @@ cdef class Pairing:
             self.first_c = c
             self.first_e = e
             self.first_bits = bits
+
+    def connection(self, Py_ssize_t c):
+        """(captured, emitted, matched, first captured and first emitted segment that differs or -1) of a connection."""
+        if not 0 <= c < self.nconn:
+            raise IndexError(c)
+        return (self.count[c].captured, self.count[c].emitted, self.count[c].matched, self.count[c].first_c,
+                self.count[c].first_e)
+
+    def replayed(self, most=None):
+        """The numbers of the connections that were replayed; at most so many, then those that differ come first."""
+        cdef Py_ssize_t c, left = self.nconn if most is None else most
+        cdef list out = []
+        cdef bint differs
+        for wanted in ((True, False) if most is not None else (None,)):
+            for c in range(self.nconn):
+                if len(out) >= left:
+                    return out
+                differs = self.count[c].first_c >= 0 or self.count[c].first_e >= 0
+                if not self.cap.conn[c].skip and (wanted is None or differs == <bint>wanted):
+                    out.append(c)
+        return out
 
     def differences(self):
         """{field: count} of the fields that differ anywhere; `missing` and `extra` count segments."""

@@ -48,10 +48,11 @@ def write(summary: dict[str, Any], stream: TextIO, verbosity: int = 0) -> None:
 
 def head(s: dict[str, Any], paint: Paint) -> list[str]:
     skipped = f", {count(s['connections_skipped'], 'connection')} skipped" if s["connections_skipped"] else ""
+    replayed = count(s["connections_replayed"], "connection")
     return [
         paint("bold", s["capture"]),
         f"  local side   {', '.join(s['local'])}" + ("" if s["local_from"] == "--local" else f"  ({s['local_from']})"),
-        f"  replayed     {count(s['packets_in'], 'packet')} in, {count(len(s['connections']), 'connection')}{skipped}, "
+        f"  replayed     {count(s['packets_in'], 'packet')} in, {replayed}{skipped}, "
         f"calls {s['calls']}",
     ]
 
@@ -90,17 +91,17 @@ def differences(s: dict[str, Any]) -> list[str]:
 
 def table(s: dict[str, Any], verbosity: int) -> list[str]:
     """One line a connection, those that differ first; a single one is said above already."""
-    rows = sorted(s["connections"], key=lambda c: c["agrees"])
-    if len(rows) < 2 and verbosity < 1:
+    if s["connections_replayed"] < 2 and verbosity < 1:
         return []
+    rows = sorted(s["connections"], key=lambda c: c["agrees"])
     shown = rows if verbosity > 0 else rows[:SHOWN]
     out = [
         f"  {endpoint(c['laddr'], c['lport'])} - {endpoint(c['raddr'], c['rport'])}  {c['segments_matched']:,} of "
         f"{max(c['segments_captured'], c['segments_emitted']):,}  {c['state'] or 'never open'}"
         for c in shown
     ]
-    if len(rows) > len(shown):
-        out.append(f"  ... and {count(len(rows) - len(shown), 'connection')} more (-v shows all)")
+    if (more := s["connections_replayed"] - len(shown)) > 0:
+        out.append(f"  ... and {count(more, 'connection')} more (-v shows all)")
     return out
 
 

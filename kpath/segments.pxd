@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+cimport cython
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef enum:
@@ -81,8 +82,10 @@ cdef struct Direction:      # what one address sent to another, see Table.addres
     uint32_t dst
     int64_t v[7]
 
+@cython.final
 cdef class Table:
     cdef Seg *seg
+    cdef int32_t *tag       # of each segment: connection << 2 | side, -1 of none
     cdef Py_ssize_t room
     cdef readonly Py_ssize_t n
     cdef const uint8_t[::1] buf
@@ -91,6 +94,7 @@ cdef class Table:
     cdef Py_ssize_t conn_room
     cdef int32_t *slots     # open-addressed hash: connection number + 1
     cdef Py_ssize_t nslots
+    cdef Py_ssize_t recent_conn     # the connection that was found last
     cdef Address *addr      # the addresses that occur, by their numbers
     cdef Py_ssize_t naddr
     cdef uint32_t *addr_slots   # open-addressed hash: address number + 1
@@ -105,6 +109,8 @@ cdef class Table:
     cdef readonly dict problems
     cdef int64_t find_address(self, const Address *a) noexcept nogil
     cdef int64_t number(self, const Address *a) except -1
+    cdef int64_t other_number(self, const Address *a) except -1
+    cdef bint is_taken(self, int what, Py_ssize_t row, int64_t caplen, int64_t origlen) except -1
     cdef int64_t number_of(self, a) except -2
     cdef int grow_addresses(self) except -1
     cdef int share_addresses(self, Table other) except -1
@@ -122,7 +128,6 @@ cdef class Table:
     cdef bint delivered(self, Py_ssize_t i) noexcept
     cdef int64_t *ranges(self, int64_t **order, int sides) except NULL
 
-cdef bint decode_options(Seg *s, const uint8_t *p, Py_ssize_t n) noexcept nogil
 cdef void tcp_checksum(uint8_t *ip, Py_ssize_t iphl, Py_ssize_t n, const uint8_t *data,
                        Py_ssize_t datalen) noexcept nogil
 cdef void ip_checksum(uint8_t *ip, Py_ssize_t iphl) noexcept nogil

@@ -8,6 +8,8 @@ table for itself.
 
 import ipaddress
 import socket
+
+cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memset
@@ -31,8 +33,19 @@ cdef inline uint64_t mix(uint64_t h, uint64_t v) noexcept nogil:
     return h ^ (h >> 29)
 
 
-cdef bint decode_options(Seg *s, const uint8_t *p, Py_ssize_t n) noexcept nogil:
-    """Fills the option fields; like score.py, padding does not count and a broken option ends the list."""
+cdef inline void decode_options(Seg *s, const uint8_t *p, Py_ssize_t n) noexcept nogil:
+    """Fills the option fields."""
+    if n == 12 and be32(p) == 0x0101080A:   # what most segments have
+        s.ts = 1
+        s.tsval = be32(p + 4)
+        s.tsecr = be32(p + 8)
+        s.opts = mix(mix(0, 0x80A), s.tsecr)
+    elif n:
+        decode_any_options(s, p, n)
+
+
+cdef void decode_any_options(Seg *s, const uint8_t *p, Py_ssize_t n) noexcept nogil:
+    """Like score.py: padding does not count and a broken option ends the list."""
     cdef Py_ssize_t at = 0, i
     cdef uint8_t kind, size
     cdef uint64_t h = 0
@@ -42,8 +55,7 @@ cdef bint decode_options(Seg *s, const uint8_t *p, Py_ssize_t n) noexcept nogil:
             at += 1
             continue
         if at + 1 >= n or p[at + 1] < 2 or at + p[at + 1] > n:
-            s.opts = h
-            return False
+            break
         size = p[at + 1]
         h = mix(h, (<uint64_t>kind << 8) | size)
         i = at + 2
@@ -51,7 +63,8 @@ cdef bint decode_options(Seg *s, const uint8_t *p, Py_ssize_t n) noexcept nogil:
             s.ts = 1
             s.tsval = be32(p + i)
             s.tsecr = be32(p + i + 4)
-            i += 4
+            h = mix(h, s.tsecr)
+            i += 8
         elif kind == 2 and size == 4:
             s.mss = be16(p + i)
         elif kind == 3 and size == 3:
@@ -60,12 +73,14 @@ cdef bint decode_options(Seg *s, const uint8_t *p, Py_ssize_t n) noexcept nogil:
             s.sackok = 1
         elif kind == 5:
             s.nsack += min((size - 2) >> 3, 4 - s.nsack)
+        while i + 4 <= at + size:
+            h = mix(h, be32(p + i))
+            i += 4
         while i < at + size:
             h = mix(h, <uint64_t>p[i] | 0x100)
             i += 1
         at += size
     s.opts = h
-    return True
 
 
 cdef struct Phase:
@@ -106,6 +121,7 @@ def packed(text):
         raise ValueError(f"expected an IP address, found {text!r}") from None
 
 
+@cython.final
 cdef class Table:
     """The TCP segments of a set of IP packets, in the packets' order, and their connections.
 
@@ -119,6 +135,7 @@ cdef class Table:
 
     def __dealloc__(self):
         big_free(self.seg, self.room * sizeof(Seg))
+        big_free(self.tag, self.room * sizeof(int32_t))
         free(self.direction)
         free(self.conn)
         free(self.slots)
@@ -157,6 +174,7 @@ cdef class Table:
     cdef int make_room(self, Py_ssize_t rows) except -1:
         self.seg = <Seg *>big_alloc(rows * sizeof(Seg))
         self.room = rows
+        self.tag = <int32_t *>big_alloc(rows * sizeof(int32_t))
         return 0
 
     cdef int take(self, Py_ssize_t row, const uint8_t *p, int64_t t, int64_t off, int64_t caplen,
@@ -165,13 +183,8 @@ cdef class Table:
         cdef Seg *s = &self.seg[self.n]
         cdef Ends ends
         cdef int what = read_packet(s, &ends, p, caplen, origlen)
-        if what < 0:
-            self.problem(what, row, caplen, origlen)
-            if what <= SKIPPED:
-                return 0
-        elif what != 6:
-            if what == ICMP:
-                self.icmp_rows.append(row)
+        if what != 6 and not self.is_taken(what, row, caplen, origlen):
+            memset(s, 0, sizeof(Seg))
             return 0
         s.saddr = <uint32_t>self.number(&ends.src)
         s.daddr = <uint32_t>self.number(&ends.dst)
@@ -184,7 +197,16 @@ cdef class Table:
             self.count_direction(s)
         return 0
 
-    cdef int count_direction(self, const Seg *s) except -1:
+    cdef bint is_taken(self, int what, Py_ssize_t row, int64_t caplen, int64_t origlen) except -1:
+        """Is a packet that is no good segment a row of the table all the same? Notes what it is."""
+        if what < 0:
+            self.problem(what, row, caplen, origlen)
+            return what > SKIPPED
+        if what == ICMP:
+            self.icmp_rows.append(row)
+        return False
+
+    cdef inline int count_direction(self, const Seg *s) except -1:
         cdef Direction *d = NULL
         cdef int k
         for k in range(2):              # mostly one of the last two
@@ -236,16 +258,19 @@ cdef class Table:
             at = (at + 1) & <uint64_t>(self.naddr_slots - 1)
         return -1
 
-    cdef int64_t number(self, const Address *a) except -1:
+    cdef inline int64_t number(self, const Address *a) except -1:
         """The number of an address, given to it now if it has none."""
         cdef int64_t i
-        cdef uint64_t at
         cdef int k
         for k in range(2):      # mostly one of the last two
             i = self.recent[k]
             if i < self.naddr and self.addr[i].low == a.low and self.addr[i].high == a.high:
                 return i
-        i = self.find_address(a)
+        return self.other_number(a)
+
+    cdef int64_t other_number(self, const Address *a) except -1:
+        cdef uint64_t at
+        cdef int64_t i = self.find_address(a)
         if i < 0:
             if self.naddr * 2 >= self.naddr_slots:
                 self.grow_addresses()
@@ -317,13 +342,17 @@ cdef class Table:
         cdef uint64_t at
         cdef int32_t c
         cdef Conn *p
-        if self.nslots == 0:
+        if self.nconn == 0:
             return -1
+        p = &self.conn[self.recent_conn]
+        if p.raddr == raddr and p.rport == rport and p.lport == lport and p.laddr == laddr:
+            return <int32_t>self.recent_conn
         at = tuple_hash(laddr, lport, raddr, rport) & <uint64_t>(self.nslots - 1)
         while self.slots[at]:
             c = self.slots[at] - 1
             p = &self.conn[c]
             if p.laddr == laddr and p.raddr == raddr and p.lport == lport and p.rport == rport:
+                self.recent_conn = c
                 return c
             at = (at + 1) & <uint64_t>(self.nslots - 1)
         return -1
@@ -349,6 +378,7 @@ cdef class Table:
         p.earlier = earlier
         p.first = at
         p.syn_out = p.syn_in = -1
+        self.recent_conn = self.nconn
         self.nconn += 1
         self.place(<int32_t>(self.nconn - 1))
         return <int32_t>(self.nconn - 1)
@@ -430,7 +460,7 @@ cdef class Table:
         cdef int64_t *addr = <int64_t *>malloc(nl * sizeof(int64_t) + 8)
         cdef uint16_t *port = <uint16_t *>malloc(nl * sizeof(uint16_t) + 8)
         cdef Seg *s
-        self.nconn = 0
+        self.nconn = self.recent_conn = 0
         if self.nslots:
             memset(self.slots, 0, self.nslots * sizeof(int32_t))
         try:
@@ -450,6 +480,7 @@ cdef class Table:
                         s.side = ARRIVED
                 if s.side != FOREIGN:
                     s.conn = self.connection_of(s, i)
+                self.tag[i] = s.conn << 2 | s.side if s.conn >= 0 else -1
         finally:
             free(addr)
             free(port)
@@ -519,6 +550,7 @@ cdef class Table:
                         c = <int32_t>k
                 now[newest] = c
                 s.conn = c
+                self.tag[i] = c << 2 | SENT
                 strange += other.conn[c].first < 0
         finally:
             free(now)
@@ -542,29 +574,28 @@ cdef class Table:
 
         sides: 1 << SENT for those sent, 1 << ARRIVED for those that arrived. The caller frees both.
         """
-        cdef Py_ssize_t i, nconn = 0
+        cdef Py_ssize_t i, nconn = self.nconn
+        cdef int32_t tag
         cdef int64_t *r
-        cdef int64_t *at
         for i in range(self.n):
-            if self.seg[i].conn >= nconn:
-                nconn = self.seg[i].conn + 1
-        if self.nconn > nconn:
-            nconn = self.nconn
+            if self.tag[i] >> 2 >= nconn:
+                nconn = (self.tag[i] >> 2) + 1
         r = <int64_t *>calloc(nconn + 2, sizeof(int64_t))
         order[0] = <int64_t *>malloc((self.n + 1) * sizeof(int64_t))
         if r == NULL or order[0] == NULL:
             free(r)
             raise MemoryError
         for i in range(self.n):
-            if self.seg[i].conn >= 0 and (sides >> self.seg[i].side) & 1:
-                r[self.seg[i].conn + 2] += 1
+            tag = self.tag[i]
+            if tag >= 0 and (sides >> (tag & 3)) & 1:
+                r[(tag >> 2) + 2] += 1
         for i in range(2, nconn + 2):
             r[i] += r[i - 1]
         for i in range(self.n):
-            if self.seg[i].conn >= 0 and (sides >> self.seg[i].side) & 1:
-                at = &r[self.seg[i].conn + 1]
-                order[0][at[0]] = i
-                at[0] += 1
+            tag = self.tag[i]
+            if tag >= 0 and (sides >> (tag & 3)) & 1:
+                order[0][r[(tag >> 2) + 1]] = i
+                r[(tag >> 2) + 1] += 1
         return r
 
     # -- what Python asks for
@@ -783,7 +814,7 @@ cdef inline uint64_t pseudo_sum(const uint8_t *ip, uint64_t n) noexcept nogil:
     """The pseudo header of n bytes of TCP: RFC 9293 3.1, RFC 8200 8.1."""
     if ip[0] >> 4 == 6:
         return sum16(ip + 8, 32, 6 + n)
-    return sum16(ip + 12, 8, 6 + n)
+    return <uint64_t>be32(ip + 12) + be32(ip + 16) + 6 + n
 
 
 cdef void tcp_checksum(uint8_t *ip, Py_ssize_t iphl, Py_ssize_t n, const uint8_t *data,
@@ -877,11 +908,10 @@ cdef destination(const uint8_t *p):
 
 
 cdef int read_packet(Seg *s, Ends *ends, const uint8_t *p, int64_t caplen, int64_t origlen) noexcept nogil:
-    """Decodes one packet: returns the IP protocol (6: `s` and `ends` are filled), or what is wrong with it.
+    """Decodes one packet into `s`, zeros so far: returns the IP protocol (6: `s` and `ends` are filled), or a fault.
 
     With LYING, SHORT_TCP and BAD_DOFF there are addresses (and ports): the host gets such packets and drops them.
     """
-    memset(s, 0, sizeof(Seg))
     s.conn = -1
     s.wscale = 255
     s.side = FOREIGN

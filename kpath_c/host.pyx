@@ -811,16 +811,22 @@ cdef class Host:
                     out[name] = v
         return out
 
-    def connections(self):
-        """Every connection that was opened or accepted, in order: a list of dictionaries."""
+    def connections(self, ports=None):
+        """Every connection that was opened or accepted, in order: a list of dictionaries.
+
+        ports: a set of (local, remote) ports; only connections between those.
+        """
         self.alive()
         cdef list out = []
         cdef conn_rec *c
         cdef tcp_info info
         cdef dict d
         cdef int i
+        cdef set waiting = self.in_time_wait()
         for i in range(self.e.n_conns):
             c = &self.e.conns[i]
+            if ports is not None and (c.lport, c.rport) not in ports:
+                continue
             memset(&info, 0, sizeof(info))
             if c.sk != NULL:
                 tcp_get_info(c.sk, &info)
@@ -830,19 +836,20 @@ cdef class Host:
             d = tcp_info_dict(&info)
             out.append({"laddr": str_of(&c.laddr), "lport": c.lport, "raddr": str_of(&c.raddr), "rport": c.rport,
                         "passive": bool(c.passive), "t_open": c.t_open,
-                        "state": "TIME_WAIT" if self.in_time_wait(i) else STATES[c.state],
+                        "state": "TIME_WAIT" if i in waiting else STATES[c.state],
                         "segs_in": d["tcpi_segs_in"], "segs_out": d["tcpi_segs_out"], "tcp_info": d})
         return out
 
-    cdef bint in_time_wait(self, int trace_id):
+    cdef set in_time_wait(self):
+        """The numbers of the connections that are."""
         cdef list_head *p = self.n.all_timewait.next
         cdef inet_timewait_sock *tw
+        cdef set out = set()
         while p != &self.n.all_timewait:
             tw = <inet_timewait_sock *>(<u8 *>p - <size_t>&(<inet_timewait_sock *>NULL).tw_host_node)
-            if tw.trace_id == trace_id:
-                return True
+            out.add(tw.trace_id)
             p = p.next
-        return False
+        return out
 
     def calls(self):
         """What came of each call: (return value or -1, errno or 0, ns when it was over or -1, whether it is over)."""

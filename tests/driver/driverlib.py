@@ -228,7 +228,7 @@ class FakeHost:
     def counters(self):
         return {"TcpOutSegs": len(self.emits)}
 
-    def connections(self):
+    def connections(self, ports=None):
         return [
             {
                 "laddr": CLIENT,
