@@ -1,20 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Reads a capture file: pcap (us or ns) and pcapng (any resolution), of the link types that TCP is captured on.
 
-dpkt knows the file formats' headers; the records themselves are walked in records.pyx, which says why.
+dpkt knows pcapng's blocks; the records themselves are walked in records.pyx, which says why.
 """
 
 from __future__ import annotations
 
-import io
 import mmap
 import os
 import stat
+import struct
 from dataclasses import dataclass, field
-
-import dpkt
-from dpkt import pcap as dpkt_pcap
-from dpkt import pcapng as dpkt_pcapng
 
 from .errors import InputError, at
 from .records import LINKS, Walk
@@ -113,15 +109,12 @@ def read_pcap(path: str, buf: Bytes) -> Capture:
         raise at(path, f"expected a pcap or pcapng file, found the magic number {magic.hex()}")
     if len(head) < 24:
         raise at(path, f"expected a file header of 24 bytes, found {len(head)}")
-    try:
-        reader = dpkt_pcap.Reader(io.BytesIO(head))
-    except (ValueError, dpkt.Error) as e:
-        raise at(path, f"expected a pcap file: {e}") from None
-    linktype = reader.datalink() & 0x0FFFFFFF  # the upper bits tell of a frame check sequence
+    snaplen, linktype = struct.unpack("<II" if little else ">II", head[16:])
+    linktype &= 0x0FFFFFFF  # the upper bits tell of a frame check sequence
     known(path, linktype)
     walk = Walk(buf)
     walk.pcap(little, nano, linktype)
-    return finish(path, buf, linktype, reader.snaplen, walk)
+    return finish(path, buf, linktype, snaplen, walk)
 
 
 class Blocks:
@@ -142,6 +135,9 @@ class Blocks:
 
     def interface(self, offset: int, size: int, little: bool) -> tuple[int, int, int]:
         """(link type, ticks a second, offset in s) of the interface description at `offset`."""
+        import dpkt  # noqa: PLC0415  (it takes as long as a short replay)
+        from dpkt import pcapng as dpkt_pcapng  # noqa: PLC0415
+
         kind = dpkt_pcapng.InterfaceDescriptionBlockLE if little else dpkt_pcapng.InterfaceDescriptionBlock
         try:
             idb = kind(bytes(self.buf[offset : offset + size]))

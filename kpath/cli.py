@@ -4,18 +4,15 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import __version__, compare, output, report
-from .bench.command import bench_parser
-from .callgraph.command import callgraph_parser
-from .drill.command import drill_parser
 from .errors import InputError
 from .replay import Result, replay
-from .seeds.command import seeds_parser
 
 EPILOG = """exit status: 0 all that was emitted agrees with the capture, 1 it differs, 2 usage or unreadable input"""
 
@@ -57,18 +54,24 @@ def replay_parser(commands: Any) -> None:
     p.set_defaults(run=run_replay)
 
 
-#: later commands are added here
-COMMANDS: tuple[Callable[[Any], None], ...] = (
-    replay_parser, drill_parser, callgraph_parser, seeds_parser, bench_parser)
+#: the module of each command, and the function in it that adds its options; imported only when it is asked for
+COMMANDS = {
+    "replay": ("kpath.cli", "replay_parser"),
+    "drill": ("kpath.drill.command", "drill_parser"),
+    "callgraph": ("kpath.callgraph.command", "callgraph_parser"),
+    "seeds": ("kpath.seeds.command", "seeds_parser"),
+    "bench": ("kpath.bench.command", "bench_parser"),
+}
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+def parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+    """The command line: that of the command that `argv` begins with, or all of it."""
     p = Parser(prog="kpath", description="Linux's TCP path as a library: replays captures through it.", epilog=EPILOG)
     p.add_argument("--version", action="version", version=f"kpath {__version__}")
     commands = p.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
-    for add in COMMANDS:
-        add(commands)
+    for name in argv[:1] if argv and argv[0] in COMMANDS else COMMANDS:
+        module, function = COMMANDS[name]
+        getattr(importlib.import_module(module), function)(commands)
     return p
 
 
@@ -148,8 +151,9 @@ def progress(args: argparse.Namespace) -> Callable[[float], None] | None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
+    argv = sys.argv[1:] if argv is None else argv
     try:
-        args = parser().parse_args(argv)
+        args = parser(argv).parse_args(argv)
         status = int(args.run(args))
         sys.stdout.flush()
         return status

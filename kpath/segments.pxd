@@ -80,6 +80,7 @@ cdef struct Conn:           # one connection: a 4-tuple between one ISN of the l
 cdef struct Direction:      # what one address sent to another, see Table.addresses
     uint32_t src
     uint32_t dst
+    uint64_t raw            # both addresses as an IPv4 header has them
     int64_t v[7]
 
 @cython.final
@@ -119,8 +120,9 @@ cdef class Table:
     cdef int make_room(self, Py_ssize_t rows) except -1
     cdef int take(self, Py_ssize_t row, const uint8_t *p, int64_t t, int64_t off, int64_t caplen,
                   int64_t origlen) except -1
-    cdef int count_direction(self, const Seg *s) except -1
-    cdef Py_ssize_t new_direction(self, const Seg *s) except -1
+    cdef Direction *direction_from(self, const Seg *s, const uint8_t *p) except NULL
+    cdef Direction *other_direction(self, const Seg *s, const uint8_t *p) except NULL
+    cdef Py_ssize_t new_direction(self, uint32_t src, uint32_t dst) except -1
     cdef int32_t find(self, uint32_t laddr, uint16_t lport, uint32_t raddr, uint16_t rport) noexcept nogil
     cdef int32_t open(self, Seg *s, int64_t at, int32_t earlier) except -2
     cdef int32_t connection_of(self, Seg *s, int64_t at) except -2

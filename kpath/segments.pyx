@@ -90,9 +90,14 @@ cdef struct Phase:
     uint32_t tsval
 
 
-cdef struct Ends:           # the addresses of a packet
-    Address src
-    Address dst
+cdef inline void count_segment(Direction *d, const Seg *s) noexcept nogil:
+    d.v[0] += 1
+    if s.flags & SYN:
+        d.v[2 if s.flags & ACK else 1] += 1
+    d.v[3] = min(d.v[3], s.ttl)
+    d.v[4] = max(d.v[4], s.ttl)
+    d.v[5] += s.len > 9000
+    d.v[6] += s.partial
 
 
 cdef inline uint64_t tuple_hash(uint32_t laddr, uint16_t lport, uint32_t raddr, uint16_t rport) noexcept nogil:
@@ -181,20 +186,20 @@ cdef class Table:
                   int64_t origlen) except -1:
         """Reads one packet; a segment is added to the table."""
         cdef Seg *s = &self.seg[self.n]
-        cdef Ends ends
-        cdef int what = read_packet(s, &ends, p, caplen, origlen)
+        cdef Direction *d
+        cdef int what = read_packet(s, p, caplen, origlen)
         if what != 6 and not self.is_taken(what, row, caplen, origlen):
             memset(s, 0, sizeof(Seg))
             return 0
-        s.saddr = <uint32_t>self.number(&ends.src)
-        s.daddr = <uint32_t>self.number(&ends.dst)
+        d = self.direction_from(s, p)
+        s.saddr, s.daddr = d.src, d.dst
         s.t = t
         s.off = off
         s.row = <uint32_t>row
         self.n += 1
         if not s.bad:
             s.partial = is_partial(s, p)
-            self.count_direction(s)
+            count_segment(d, s)
         return 0
 
     cdef bint is_taken(self, int what, Py_ssize_t row, int64_t caplen, int64_t origlen) except -1:
@@ -206,30 +211,37 @@ cdef class Table:
             self.icmp_rows.append(row)
         return False
 
-    cdef inline int count_direction(self, const Seg *s) except -1:
-        cdef Direction *d = NULL
+    cdef inline Direction *direction_from(self, const Seg *s, const uint8_t *p) except NULL:
+        """The direction of a packet: mostly one of the last two."""
         cdef int k
-        for k in range(2):              # mostly one of the last two
-            d = &self.direction[self.current[k]]
-            if self.ndirection and d.src == s.saddr and d.dst == s.daddr:
-                break
-        else:
-            self.current[1] = self.current[0]
-            self.current[0] = self.new_direction(s)
-            d = &self.direction[self.current[0]]
-        d.v[0] += 1
-        if s.flags & SYN:
-            d.v[2 if s.flags & ACK else 1] += 1
-        d.v[3] = min(d.v[3], s.ttl)
-        d.v[4] = max(d.v[4], s.ttl)
-        d.v[5] += s.len > 9000
-        d.v[6] += s.partial
-        return 0
+        cdef Direction *d
+        if not s.v6:
+            for k in range(2):
+                d = &self.direction[self.current[k]]
+                if self.ndirection and d.raw == (<const uint64_t *>(p + 12))[0]:
+                    return d
+        return self.other_direction(s, p)
 
-    cdef Py_ssize_t new_direction(self, const Seg *s) except -1:
+    cdef Direction *other_direction(self, const Seg *s, const uint8_t *p) except NULL:
+        cdef Address src, dst
+        cdef uint32_t a, b
+        cdef int k
+        read_addresses(p, &src, &dst)
+        a, b = <uint32_t>self.number(&src), <uint32_t>self.number(&dst)
+        for k in range(2):
+            if not (self.ndirection and self.direction[self.current[k]].src == a and
+                    self.direction[self.current[k]].dst == b):
+                continue
+            return &self.direction[self.current[k]]
+        self.current[1] = self.current[0]
+        self.current[0] = self.new_direction(a, b)
+        self.direction[self.current[0]].raw = 0 if s.v6 else (<const uint64_t *>(p + 12))[0]
+        return &self.direction[self.current[0]]
+
+    cdef Py_ssize_t new_direction(self, uint32_t src, uint32_t dst) except -1:
         """The number of a direction, given to it now if it has none."""
         cdef Direction *p
-        cdef Py_ssize_t i = self.direction_of.setdefault((<uint64_t>s.saddr << 32) | s.daddr, self.ndirection)
+        cdef Py_ssize_t i = self.direction_of.setdefault((<uint64_t>src << 32) | dst, self.ndirection)
         if i < self.ndirection:
             return i
         if i == self.direction_room:
@@ -240,7 +252,7 @@ cdef class Table:
             self.direction_room = 2 * i + 16
         p = &self.direction[i]
         memset(p, 0, sizeof(Direction))
-        p.src, p.dst, p.v[3] = s.saddr, s.daddr, 255
+        p.src, p.dst, p.v[3] = src, dst, 255
         self.ndirection += 1
         return i
 
@@ -577,9 +589,6 @@ cdef class Table:
         cdef Py_ssize_t i, nconn = self.nconn
         cdef int32_t tag
         cdef int64_t *r
-        for i in range(self.n):
-            if self.tag[i] >> 2 >= nconn:
-                nconn = (self.tag[i] >> 2) + 1
         r = <int64_t *>calloc(nconn + 2, sizeof(int64_t))
         order[0] = <int64_t *>malloc((self.n + 1) * sizeof(int64_t))
         if r == NULL or order[0] == NULL:
@@ -683,7 +692,7 @@ cdef class Table:
         cdef Direction *d = self.direction
         cdef Py_ssize_t i
         return {(self.text(d[i].src), self.text(d[i].dst)): [d[i].v[k] for k in range(7)]
-                for i in range(self.ndirection)}
+                for i in range(self.ndirection) if d[i].v[0]}
 
     def complete_checksums(self, uint8_t[::1] buf not None):
         """Fills in the TCP checksums that a sender left to its device (veth, virtio). Returns how many.
@@ -907,8 +916,18 @@ cdef destination(const uint8_t *p):
     return be32(p + 16)
 
 
-cdef int read_packet(Seg *s, Ends *ends, const uint8_t *p, int64_t caplen, int64_t origlen) noexcept nogil:
-    """Decodes one packet into `s`, zeros so far: returns the IP protocol (6: `s` and `ends` are filled), or a fault.
+cdef void read_addresses(const uint8_t *p, Address *src, Address *dst) noexcept nogil:
+    if p[0] >> 4 == 6:
+        src.high, src.low = be64(p + 8), be64(p + 16)
+        dst.high, dst.low = be64(p + 24), be64(p + 32)
+        return
+    src.high = dst.high = 0
+    src.low = <uint64_t>0xFFFF00000000 | be32(p + 12)
+    dst.low = <uint64_t>0xFFFF00000000 | be32(p + 16)
+
+
+cdef inline int read_packet(Seg *s, const uint8_t *p, int64_t caplen, int64_t origlen) noexcept nogil:
+    """Decodes one packet into `s`, zeros so far: returns the IP protocol (6: `s` is filled), or what is wrong with it.
 
     With LYING, SHORT_TCP and BAD_DOFF there are addresses (and ports): the host gets such packets and drops them.
     """
@@ -916,11 +935,11 @@ cdef int read_packet(Seg *s, Ends *ends, const uint8_t *p, int64_t caplen, int64
     s.wscale = 255
     s.side = FOREIGN
     if caplen and p[0] >> 4 == 6:
-        return read_ipv6(s, ends, p, caplen, origlen)
-    return read_ipv4(s, ends, p, caplen, origlen)
+        return read_ipv6(s, p, caplen, origlen)
+    return read_ipv4(s, p, caplen, origlen)
 
 
-cdef int read_ipv4(Seg *s, Ends *ends, const uint8_t *p, int64_t caplen, int64_t origlen) noexcept nogil:
+cdef inline int read_ipv4(Seg *s, const uint8_t *p, int64_t caplen, int64_t origlen) noexcept nogil:
     cdef int64_t iphl, total
     if caplen < 20:
         return SHORT_IP if origlen < 20 else CUT_IP
@@ -934,9 +953,6 @@ cdef int read_ipv4(Seg *s, Ends *ends, const uint8_t *p, int64_t caplen, int64_t
         return p[9]
     if be16(p + 6) & 0x3FFF:
         return FRAGMENT
-    ends.src.high = ends.dst.high = 0
-    ends.src.low = <uint64_t>0xFFFF00000000 | be32(p + 12)
-    ends.dst.low = <uint64_t>0xFFFF00000000 | be32(p + 16)
     s.ecn = p[1] & 3
     s.ttl = p[8]
     return read_tcp(s, p, iphl, total, caplen, origlen)
@@ -955,7 +971,7 @@ cdef int behind_extensions(uint8_t next_, const uint8_t *p, int64_t n) noexcept 
     return EXTENSION if next_ == 6 else OTHER
 
 
-cdef int read_ipv6(Seg *s, Ends *ends, const uint8_t *p, int64_t caplen, int64_t origlen) noexcept nogil:
+cdef int read_ipv6(Seg *s, const uint8_t *p, int64_t caplen, int64_t origlen) noexcept nogil:
     cdef int64_t total
     if caplen < 40:
         return SHORT_IP6 if origlen < 40 else CUT_IP6
@@ -966,15 +982,13 @@ cdef int read_ipv6(Seg *s, Ends *ends, const uint8_t *p, int64_t caplen, int64_t
         return behind_extensions(p[6], p + 40, caplen - 40)
     if total == 40:
         total = origlen
-    ends.src.high, ends.src.low = be64(p + 8), be64(p + 16)
-    ends.dst.high, ends.dst.low = be64(p + 24), be64(p + 32)
     s.ecn = (p[1] >> 4) & 3
     s.ttl = p[7]
     s.v6 = 1
     return read_tcp(s, p, 40, total, caplen, origlen)
 
 
-cdef int read_tcp(Seg *s, const uint8_t *p, int64_t iphl, int64_t total, int64_t caplen,
+cdef inline int read_tcp(Seg *s, const uint8_t *p, int64_t iphl, int64_t total, int64_t caplen,
                   int64_t origlen) noexcept nogil:
     """The rest of a packet whose IP header has `iphl` bytes and says that it has `total`."""
     cdef int64_t thl
