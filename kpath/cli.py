@@ -112,7 +112,7 @@ def one(path: str, args: argparse.Namespace) -> tuple[int, dict[str, Any]]:
         host=args.host,
         sysctls=args.sysctl,
         syscalls=args.syscalls,
-        probes=bool(args.state) or not (args.quiet and args.json),
+        probes=True if args.state else False if args.quiet and args.json else None,
         progress=progress(args),
     )
     try:

@@ -6,13 +6,12 @@ from __future__ import annotations
 from typing import Any
 
 from .localside import endpoint
-from .replay import Result
+from .replay import FEW, Result
 from .segments import FLAG_NAMES
 
 FIELD_OF = {"length": "len", "window": "win", "missing": "flags", "extra": "flags", "options": "opts"}
 #: fields in the order in which a difference in one makes those behind it follow
 FIRST = ("missing", "extra", "flags", "seq", "length", "ack", "urg", "ecn", "options", "window", "tsval")
-FEW = 50_000  # arrivals up to which all probe records are looked at for a reason
 
 
 def flags_text(flags: int) -> str:
@@ -158,10 +157,6 @@ def sender(state: dict[str, Any] | None) -> str:
 
 def probe_before(result: Result, row: dict[str, Any]) -> dict[str, Any] | None:
     """The connection's last probe record before the segment `row` of the local side."""
-    ask = getattr(result.host, "probe_before", None)
-    if ask:
-        found = ask(row["t"], row["saddr"], row["sport"], row["daddr"], row["dport"])
-        return dict(found) if found else None
     if len(result.arrivals[0]) > FEW:
         return None
     last = None

@@ -23,6 +23,7 @@ from .segments import Table
 Progress = Callable[[float], None]
 KERNEL_SIDE = "kpath_c.host"
 GRACE = 1_000_000  # ns that the host runs on behind the last packet: what it sent last may come a little later here
+FEW = 50_000  # arrivals up to which all probe records are looked at for a reason why segments differ
 AFTER_END = 1_000_000_000
 SENT, SYN = 1, 2  # Seg.side, TCP flag
 PACED = ("bbr",)  # congestion controls that space segments out by themselves
@@ -81,7 +82,7 @@ def replay(
     sysctls: Sequence[str] = (),
     syscalls: str | None = None,
     tolerance: int = 1,
-    probes: bool = True,
+    probes: bool | None = True,
     progress: Progress | None = None,
     kernel_side: str = KERNEL_SIDE,
     watch: Watch | None = None,
@@ -90,7 +91,8 @@ def replay(
 
     local: `ADDR[:PORT]`s; found from the capture when empty. host: a host file's path, or its contents. sysctls:
     `KEY=VALUE`s over it. syscalls: a file of recorded calls; inferred without. tolerance: ticks of 1 ms by which TSval
-    may differ. probes: keep the tcp_probe records (costs time). progress: called with
+    may differ. probes: keep the tcp_probe records (costs time and
+    memory); None: where `compare` looks at them for a reason. progress: called with
     0..1. kernel_side: the module whose `Host` runs. watch: see `Watch`. InputError: input that cannot be used.
     """
     wanted = localside.parse(list(local)) if local else None
@@ -116,7 +118,7 @@ def replay(
     arrivals = table.arrivals(cap.t, cap.off, cap.caplen, cap.origlen, side.numbers())
     kernel = build_host(spec, side_module)
     try:
-        kernel.want_probes(probes)
+        kernel.want_probes(len(arrivals[0]) <= FEW if probes is None else probes)
         feed(kernel, side_module.OPS, table, spec, calls, cap, arrivals)
         if calls.signed:
             warnings += tell_streams(kernel, table, cap)
