@@ -10,10 +10,12 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import __version__, compare, output, report
+from . import __version__, compare, output, report, shards
+from .capture import Capture
 from .errors import InputError
-from .replay import Result, replay
+from .replay import prepare, replay
 
+MOST_JOBS = 256
 EPILOG = """exit status: 0 all that was emitted agrees with the capture, 1 it differs, 2 usage or unreadable input"""
 
 
@@ -22,6 +24,13 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> Any:
         self.exit(2, f"kpath: {message} (see {self.prog} --help)\n")
+
+
+def jobs(text: str) -> int:
+    """A number of processes."""
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_JOBS:
+        raise argparse.ArgumentTypeError(f"expected a number from 1 to {MOST_JOBS}, found {text!r}")
+    return int(text)
 
 
 def replay_parser(commands: Any) -> None:
@@ -47,6 +56,10 @@ def replay_parser(commands: Any) -> None:
         "-w", "--write", metavar="FILE", help="emitted segments; pcap (ns) or pcapng by suffix; - for stdout"
     )
     p.add_argument("--state", metavar="FILE", help="probe records; .jsonl, .csv or .parquet; - for stdout")
+    p.add_argument(
+        "-j", "--jobs", type=jobs, default=1, metavar="N",
+        help="deal the connections out to N processes, each with a host of its own (inferred calls only)"
+    )
     p.add_argument("--json", action="store_true", help="the comparison as one JSON object on stdout")
     volume = p.add_mutually_exclusive_group()
     volume.add_argument("-q", "--quiet", action="store_true", help="one line of report, no warnings")
@@ -87,6 +100,8 @@ def run_replay(args: argparse.Namespace) -> int:
         raise InputError("--write and --state take one capture at a time")
     if args.json and "-" in (args.write, args.state):
         raise InputError("only one of --json, --write - and --state - can go to stdout")
+    if args.jobs > 1 and (args.write or args.state or args.syscalls):
+        raise InputError("--jobs is for inferred calls, and goes without --write and --state")
     worst = 0
     summaries = []
     for path in args.captures:
@@ -106,6 +121,12 @@ def run_replay(args: argparse.Namespace) -> int:
 
 def one(path: str, args: argparse.Namespace) -> tuple[int, dict[str, Any]]:
     """Replays one capture, writes its files and report; returns its status and the JSON object."""
+    most = None if args.json or args.verbose else report.SHOWN
+    if args.jobs > 1:
+        prepared = prepare(path, local=args.local, host=args.host, sysctls=args.sysctl)
+        status, summary = shards.replay(prepared, args.jobs, most)
+        tell(summary, prepared.capture, args)
+        return status, summary
     result = replay(
         path,
         local=args.local,
@@ -120,21 +141,21 @@ def one(path: str, args: argparse.Namespace) -> tuple[int, dict[str, Any]]:
             output.write_segments(result, args.write)
         if args.state:
             output.write_state(result, args.state)
-        summary = compare.summary(result, None if args.json or args.verbose else report.SHOWN)
-        warnings(result, args)
-        if not args.json:
-            stream = sys.stderr if "-" in (args.write, args.state) else sys.stdout
-            report.write(summary, stream, 1 if args.verbose else -1 if args.quiet else 0)
+        summary = compare.summary(result, most)
+        tell(summary, result.capture, args)
         return result.status, summary
     finally:
         result.close()
 
 
-def warnings(result: Result, args: argparse.Namespace) -> None:
-    """Warnings go to stderr; -q leaves only that the capture was cut."""
-    for text in result.warnings:
-        if not args.quiet or (result.capture.cut and text in result.capture.warnings[:1]):
+def tell(summary: dict[str, Any], capture: Capture, args: argparse.Namespace) -> None:
+    """The report, and the warnings on stderr, of which -q leaves only that the capture was cut."""
+    for text in summary["warnings"]:
+        if not args.quiet or (capture.cut and text in capture.warnings[:1]):
             warn(text)
+    if not args.json:
+        stream = sys.stderr if "-" in (args.write, args.state) else sys.stdout
+        report.write(summary, stream, 1 if args.verbose else -1 if args.quiet else 0)
 
 
 def progress(args: argparse.Namespace) -> Callable[[float], None] | None:

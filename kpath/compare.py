@@ -221,7 +221,7 @@ def summary(result: Result, most: int | None = None) -> dict[str, Any]:
         "differences": p.differences(),
         "calls": "inferred" if result.calls.inferred else "recorded",
         "connections": connections(result, most),
-        "connections_replayed": result.table.nconn - result.skipped,
+        "connections_replayed": p.replayed_count,
         "connections_skipped": result.skipped,
         "warnings": result.warnings,
     }

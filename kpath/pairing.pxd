@@ -22,6 +22,7 @@ cdef struct Count:              # of one connection's segments; the first that d
 cdef class Pairing:
     cdef Count *count           # of each connection
     cdef Py_ssize_t nconn
+    cdef readonly Py_ssize_t replayed_count
     cdef int64_t *mate_c        # captured index -> emitted index, -1
     cdef int64_t *mate_e
     cdef Table cap, emi

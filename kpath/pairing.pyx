@@ -275,6 +275,7 @@ cdef class Pairing:
             for c in range(cap.nconn):
                 self.count[c].first_c = self.count[c].first_e = -1
                 if not cap.conn[c].skip:
+                    self.replayed_count += 1
                     self.one(&self.count[c], &w, co + cr[c], cr[c + 1] - cr[c], eo + er[c], er[c + 1] - er[c])
         finally:
             free(w.trace)

@@ -74,6 +74,20 @@ class Result:
         self.host.close()
 
 
+@dataclass
+class Prepared:
+    """A capture that is read and understood, and the host that is to be built for it."""
+
+    capture: Capture
+    table: Table
+    local: LocalSide
+    spec: HostSpec
+    recorded: Calls | None
+    skipped: int
+    warnings: list[str]
+    kernel_side: Any
+
+
 def replay(
     capture: str,
     *,
@@ -91,10 +105,24 @@ def replay(
 
     local: `ADDR[:PORT]`s; found from the capture when empty. host: a host file's path, or its contents. sysctls:
     `KEY=VALUE`s over it. syscalls: a file of recorded calls; inferred without. tolerance: ticks of 1 ms by which TSval
-    may differ. probes: keep the tcp_probe records (costs time and
-    memory); None: where `compare` looks at them for a reason. progress: called with
-    0..1. kernel_side: the module whose `Host` runs. watch: see `Watch`. InputError: input that cannot be used.
+    may differ. probes: keep the tcp_probe records (costs time and memory); None: where `compare` looks at them for a
+    reason. progress: called with 0..1. kernel_side: the module whose `Host` runs. watch: see `Watch`. InputError: input
+    that cannot be used.
     """
+    prepared = prepare(capture, local=local, host=host, sysctls=sysctls, syscalls=syscalls, kernel_side=kernel_side)
+    return play(prepared, tolerance=tolerance, probes=probes, progress=progress, watch=watch)
+
+
+def prepare(
+    capture: str,
+    *,
+    local: Sequence[str] = (),
+    host: str | dict[str, Any] | None = None,
+    sysctls: Sequence[str] = (),
+    syscalls: str | None = None,
+    kernel_side: str = KERNEL_SIDE,
+) -> Prepared:
+    """All of `replay` that comes before the host. InputError: input that cannot be used."""
     wanted = localside.parse(list(local)) if local else None
     spec = hostfile.parse(host, "host") if isinstance(host, dict) else hostfile.read(host) if host else HostSpec()
     overrides = [hostfile.option(s) for s in sysctls]
@@ -114,12 +142,26 @@ def replay(
     if recorded is not None:
         check_calls(recorded, table, cap)
         warnings += recorded.warnings
-    calls = recorded or infer.infer(table, cap.path, side_module.OPS, spec.congestion_control in PACED)
-    arrivals = table.arrivals(cap.t, cap.off, cap.caplen, cap.origlen, side.numbers())
-    kernel = build_host(spec, side_module)
+    return Prepared(cap, table, side, spec, recorded, skipped, warnings, side_module)
+
+
+def play(
+    p: Prepared,
+    *,
+    tolerance: int = 1,
+    probes: bool | None = True,
+    progress: Progress | None = None,
+    watch: Watch | None = None,
+) -> Result:
+    """Runs the host and compares; the arguments are those of `replay`."""
+    cap, table, spec, ops = p.capture, p.table, p.spec, p.kernel_side.OPS
+    warnings = list(p.warnings)
+    calls = p.recorded or infer.infer(table, cap.path, ops, spec.congestion_control in PACED)
+    arrivals = table.arrivals(cap.t, cap.off, cap.caplen, cap.origlen, p.local.numbers())
+    kernel = build_host(spec, p.kernel_side)
     try:
         kernel.want_probes(len(arrivals[0]) <= FEW if probes is None else probes)
-        feed(kernel, side_module.OPS, table, spec, calls, cap, arrivals)
+        feed(kernel, ops, table, spec, calls, cap, arrivals)
         if calls.signed:
             warnings += tell_streams(kernel, table, cap)
         with watch(kernel, Feed(cap, table, calls, arrivals)) if watch else nullcontext():
@@ -131,7 +173,7 @@ def replay(
     except BaseException:
         kernel.close()
         raise
-    return Result(cap, side, spec, calls, table, emitted, pairing, kernel, arrivals, warnings, skipped)
+    return Result(cap, p.local, spec, calls, table, emitted, pairing, kernel, arrivals, warnings, p.skipped)
 
 
 def packet_warnings(cap: Capture, table: Table) -> list[str]:

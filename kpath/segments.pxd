@@ -18,6 +18,10 @@ cdef enum:
     SENT = 1
     FOREIGN = 2
 
+cdef enum:                  # Conn.skip
+    OPEN_BEFORE = 1         # was open when the capture began
+    ELSEWHERE = 2           # another process has it, see Table.keep
+
 cdef struct Address:        # 128 bits in host order; IPv4's are mapped (::ffff:a.b.c.d)
     uint64_t high
     uint64_t low
@@ -75,7 +79,7 @@ cdef struct Conn:           # one connection: a 4-tuple between one ISN of the l
     uint8_t fin_out
     uint8_t fin_in
     uint8_t rst
-    uint8_t skip            # was open when the capture began
+    uint8_t skip            # not replayed: OPEN_BEFORE, ELSEWHERE
 
 cdef struct Direction:      # what one address sent to another, see Table.addresses
     uint32_t src
@@ -107,6 +111,7 @@ cdef class Table:
     cdef Py_ssize_t current[2]  # directions just met
     cdef dict direction_of
     cdef list icmp_rows
+    cdef bint icmp_of_none      # are ICMP messages about no connection of this part's?
     cdef readonly dict problems
     cdef int64_t find_address(self, const Address *a) noexcept nogil
     cdef int64_t number(self, const Address *a) except -1
@@ -126,6 +131,7 @@ cdef class Table:
     cdef int32_t find(self, uint32_t laddr, uint16_t lport, uint32_t raddr, uint16_t rport) noexcept nogil
     cdef int32_t open(self, Seg *s, int64_t at, int32_t earlier) except -2
     cdef int32_t connection_of(self, Seg *s, int64_t at) except -2
+    cdef bint keeps_icmp(self, const uint8_t *p, Py_ssize_t n) noexcept
     cdef int32_t same_isn(self, Table other, Seg *s, int32_t newest) noexcept
     cdef bint delivered(self, Py_ssize_t i) noexcept
     cdef int64_t *ranges(self, int64_t **order, int sides) except NULL

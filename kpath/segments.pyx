@@ -137,6 +137,7 @@ cdef class Table:
         self.problems = {}
         self.direction_of = {}
         self.icmp_rows = []
+        self.icmp_of_none = True
 
     def __dealloc__(self):
         big_free(self.seg, self.room * sizeof(Seg))
@@ -507,7 +508,37 @@ cdef class Table:
             if p.syn_out >= 0 or (p.syn_in >= 0 and p.syn_in == p.first):
                 continue
             # a host without the connection answers all but a reset with a reset
-            p.skip = p.other_out > 0 or (p.n_out == 0 and p.other_in > 0)
+            if p.other_out > 0 or (p.n_out == 0 and p.other_in > 0):
+                p.skip = OPEN_BEFORE
+
+    def keep(self, int part, int parts):
+        """Of the connections that can be replayed keeps one part: a 4-tuple's are all in the same one.
+
+        ICMP messages stay with the connection that they are about; those about none with part 0. Needs `split`.
+        """
+        cdef Py_ssize_t i
+        cdef Conn *p
+        for i in range(self.nconn):
+            p = &self.conn[i]
+            if not p.skip and tuple_hash(p.laddr, p.lport, p.raddr, p.rport) % <uint64_t>parts != <uint64_t>part:
+                p.skip = ELSEWHERE
+        self.icmp_of_none = part == 0
+
+    cdef bint keeps_icmp(self, const uint8_t *p, Py_ssize_t n) noexcept:
+        """Is the ICMP error p, an IP packet of which n bytes are there, for this part?"""
+        cdef Py_ssize_t quoted = 48 if p[0] >> 4 == 6 else (p[0] & 15) * 4 + 8
+        cdef Py_ssize_t ports
+        cdef Address local, remote
+        cdef int64_t a, b
+        cdef int32_t c = -1
+        if n >= quoted + 20:
+            ports = quoted + (40 if p[quoted] >> 4 == 6 else (p[quoted] & 15) * 4)
+            if n >= ports + 4 and (p[0] >> 4 == 4 or n >= quoted + 40):
+                read_addresses(p + quoted, &local, &remote)
+                a, b = self.find_address(&local), self.find_address(&remote)
+                if a >= 0 and b >= 0:
+                    c = self.find(<uint32_t>a, be16(p + ports), <uint32_t>b, be16(p + ports + 2))
+        return self.icmp_of_none if c < 0 else self.conn[c].skip != ELSEWHERE
 
     cdef int32_t same_isn(self, Table other, Seg *s, int32_t newest) noexcept:
         cdef int32_t c = newest
@@ -621,7 +652,8 @@ cdef class Table:
         cdef Column column
         cdef Rows r
         addresses = {a for a, _ in locals_}
-        wanted = [w for w in self.icmp_rows if destination(&self.buf[co[w]]) in addresses]
+        wanted = [w for w in self.icmp_rows if destination(&self.buf[co[w]]) in addresses
+                  and self.keeps_icmp(&self.buf[co[w]], cc[w])]
         icmp = len(wanted)
         for i in range(self.nconn):
             n += 0 if self.conn[i].skip else self.conn[i].n_in
