@@ -3,6 +3,7 @@
 import argparse
 import json
 import platform
+import statistics
 import sys
 import time
 from pathlib import Path
@@ -33,6 +34,17 @@ def others(packets: int) -> dict[str, float]:
         if ns is not None:
             found[name] = ns
     return found
+
+
+def processes(packets: int, rounds: int) -> dict[str, dict[str, float]]:
+    """Of whole replays by one process and by two: packets a second by the clock on the wall, and MB of memory."""
+    out = {}
+    for kind in ("download", "upload", "requests"):
+        pairs = [(cases.whole(kind, packets), cases.whole(kind, packets, 2)) for _ in range(rounds)]
+        one, two = (statistics.median(w.wall for w in side) for side in zip(*pairs, strict=True))
+        out[kind] = {"one": packets / one * 1e9, "two": packets / two * 1e9,
+                     "MB": max(w.memory for w, _ in pairs) / 1e6}
+    return out
 
 
 def curves(most: int, rounds: int) -> dict[str, list[tuple[float, float]]]:
@@ -75,12 +87,16 @@ def main() -> int:
     beside = {} if args.only else others(args.packets)
     for name, ns in beside.items():
         print(f"{name:<52} {ns:>9,.1f} {'':>9} {1e9 / ns:>12,.0f}")
+    both = {} if args.only else processes(args.packets, args.rounds)
+    for kind, p in both.items():
+        print(f"{f'replay: {kind}, by the clock on the wall':<52} {p['one']:,.0f} packets a second, "
+              f"{p['two']:,.0f} by two processes ({p['two'] / p['one']:.2f} times), {p['MB']:,.0f} MB")
     grown = curves(args.curves, args.rounds) if args.curves else {}
     for name, points in grown.items():
         for n, ns in points:
             print(f"{f'replay: {name}, {n:,.0f} packets':<52} {ns:>9,.1f} {'':>9} {1e9 / ns:>12,.0f}")
     if args.json:
-        args.json.write_text(json.dumps(as_json(found, beside) | {"curves": grown}, indent=1) + "\n")
+        args.json.write_text(json.dumps(as_json(found, beside) | {"processes": both, "curves": grown}, indent=1) + "\n")
     if args.svg:
         args.svg.mkdir(parents=True, exist_ok=True)
         (args.svg / "packets.svg").write_text(packets_chart(found, beside))

@@ -2,17 +2,19 @@
 """The benchmarks: what is prepared, what is timed, and per what the time is given."""
 
 import contextlib
-import io
 import json
 import os
+import re
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import kpath_c.benchmarks as benchmarks
-from kpath import cli
 from kpath.bench import captures
 from kpath_c.host import Host
 
@@ -150,24 +152,49 @@ def folder() -> Path:
     return Path(os.environ.get("KPATH_BENCH_DIR") or tempfile.gettempdir())
 
 
-@contextmanager
-def replay(kind: str, packets: int) -> Iterator[Run]:
-    """`kpath replay FILE --host FILE -q --json`, without the start of the interpreter."""
+@dataclass(frozen=True)
+class Whole:
+    """What one process `kpath replay` took, from its start to its end: ns of processor time, ns, bytes of memory."""
+
+    cpu: int
+    wall: int
+    memory: int
+
+
+def whole(kind: str, packets: int, jobs: int = 1) -> Whole:
+    """Runs `kpath replay CAPTURE --host FILE`, which compares and reports."""
     path = captures.make(kind, packets, folder())
     host_file = path.with_suffix(".host.json")
     host_file.write_text(json.dumps(HOST_FILE))
+    argv = [sys.executable, "-m", "kpath", "replay", str(path), "--host", str(host_file), "-j", str(jobs)]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    start = time.perf_counter_ns()
+    with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        out = process.stdout.read()
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    wall = time.perf_counter_ns() - start
+    # A replay that goes astray is another amount of work.
+    told = re.search(r"agreement +([0-9,]+) of ([0-9,]+) segments", out)
+    if process.returncode not in (0, 1) or told is None:
+        raise AssertionError(f"{' '.join(argv)}: exit status {process.returncode}")
+    matched, most = (int(text.replace(",", "")) for text in told.groups())
+    if matched < 0.99 * most:
+        raise AssertionError(f"{matched:,} of {most:,} segments agree")
+    return Whole(int((used.ru_utime + used.ru_stime) * 1e9), wall, used.ru_maxrss * 1024)
+
+
+@contextmanager
+def replay(kind: str, packets: int) -> Iterator[Run]:
+    """A whole replay, the start of the interpreter included."""
+    captures.make(kind, packets, folder())
+    took: list[int] = []
 
     def work() -> int:
-        with contextlib.redirect_stdout(io.StringIO()) as out:
-            status = cli.main(["replay", str(path), "--host", str(host_file), "-q", "--json"])
-        if status not in (0, 1):
-            raise AssertionError(f"exit status {status}")
-        # A replay that goes astray is another amount of work.
-        told = json.loads(out.getvalue())
-        if told["segments_matched"] < 0.99 * max(told["segments_captured"], told["segments_emitted"]):
-            raise AssertionError(f"{told['segments_matched']} of {told['segments_captured']} segments agree")
+        took.append(whole(kind, packets).cpu)
         return packets
-    yield Run(work)
+    yield Run(work, lambda: took[-1])
 
 
 CASES = [
