@@ -3,8 +3,8 @@
 
 Each process has a host of its own. What connections of one host share is then shared within a process only: the
 processor's time, tcp_metrics of a peer, limits (tcp_mem, TIME_WAIT, orphans, challenge ACKs). Where none of these
-decides anything, segments, counters and states are those of one process; measured round trips may differ by some us, and
-an RTO by a tick, as a processor that does less is free earlier (tests/driver/test_driver_shards.py).
+decides anything, segments, counters and states are those of one process; measured round trips may differ by some us,
+and an RTO by a tick, as a processor that does less is free earlier (tests/driver/test_driver_shards.py).
 """
 
 from __future__ import annotations
