@@ -11,5 +11,6 @@ cdef class Column:
     cdef int64_t *p
     cdef readonly Py_ssize_t n
     cdef Py_ssize_t room
+    cdef bint repeats
     cdef Py_ssize_t shape[1]
     cdef Py_ssize_t strides[1]

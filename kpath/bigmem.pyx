@@ -2,7 +2,8 @@
 """Memory for a whole capture (see bigmem.pxd)."""
 
 from libc.stdint cimport int64_t
-from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, PROT_READ, PROT_WRITE, madvise, mmap, munmap
+from posix.mman cimport (MAP_ANONYMOUS, MAP_FAILED, MAP_NORESERVE, MAP_PRIVATE, PROT_READ, PROT_WRITE, madvise, mmap,
+                         munmap)
 
 cdef extern from *:
     """
@@ -14,7 +15,7 @@ cdef extern from *:
 
 
 cdef void *big_alloc(size_t n) except NULL:
-    cdef void *p = mmap(NULL, n + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    cdef void *p = mmap(NULL, n + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
     if p == MAP_FAILED:
         raise MemoryError
     madvise(p, n + 1, MADV_HUGEPAGE)       # no loss where it is refused
@@ -27,7 +28,10 @@ cdef void big_free(void *p, size_t n) noexcept nogil:
 
 
 cdef class Column:
-    """A row of `room` int64 zeros, of which `n` are in use; a buffer of those."""
+    """A row of `room` int64 zeros, of which `n` are in use; a buffer of those.
+
+    Memory is taken as it is written to, so that room may be plenty. repeats: all `n` are the first one.
+    """
 
     def __cinit__(self, Py_ssize_t room):
         self.p = <int64_t *>big_alloc(<size_t>room * sizeof(int64_t))
@@ -37,7 +41,7 @@ cdef class Column:
         big_free(self.p, <size_t>self.room * sizeof(int64_t))
 
     def __getbuffer__(self, Py_buffer *view, int flags):
-        self.shape[0], self.strides[0] = self.n, sizeof(int64_t)
+        self.shape[0], self.strides[0] = self.n, 0 if self.repeats else sizeof(int64_t)
         view.buf = self.p
         view.obj = self
         view.len = self.n * sizeof(int64_t)

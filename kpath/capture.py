@@ -10,6 +10,7 @@ import mmap
 import os
 import stat
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .errors import InputError, at
@@ -67,7 +68,7 @@ class Capture:
     off: memoryview[int]
     caplen: memoryview[int]
     origlen: memoryview[int]
-    number: memoryview[int]
+    number: Sequence[int]
     link: memoryview[int]
     packets: int
     ipv6: int

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 from collections.abc import Callable
+from typing import Any
 
 from .capture import Bytes
 
@@ -20,4 +21,4 @@ class Walk:
     def pcapng(
         self, section: Callable[[int], bool], interface: Callable[[int, int, bool], tuple[int, int, int]]
     ) -> None: ...
-    def columns(self) -> tuple[memoryview[int], ...]: ...
+    def columns(self) -> Any: ...

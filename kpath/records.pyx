@@ -107,7 +107,10 @@ cdef class Walk:
     link      length of the link header in front of it
     """
 
-    cdef Column t, off, caplen, origlen, number, link
+    cdef Column t, off, caplen, origlen
+    cdef Column number          # written from the first packet on that is not counted from 1
+    cdef Column link            # repeats the first one as long as all are alike
+    cdef bint numbered
     cdef const uint8_t[::1] buf
     cdef readonly int64_t packets          # all records, of whatever kind
     cdef readonly int64_t ipv6, other, short
@@ -119,11 +122,27 @@ cdef class Walk:
     def __cinit__(self, const uint8_t[::1] buf not None):
         self.buf = buf
 
-    cdef int room(self, Py_ssize_t n) except -1:
-        """Makes room for n packets."""
+    cdef int room(self) except -1:
+        """Makes room for as many packets as the file can hold."""
+        cdef Py_ssize_t n = self.buf.shape[0] // 16 + 1
         self.t, self.off, self.caplen = Column(n), Column(n), Column(n)
         self.origlen, self.number, self.link = Column(n), Column(n), Column(n)
+        self.link.repeats = True
         return 0
+
+    cdef void unlike(self, Py_ssize_t i) noexcept:
+        """Packet i is the first whose link header is of another length."""
+        cdef Py_ssize_t k
+        self.link.repeats = False
+        for k in range(1, i):
+            self.link.p[k] = self.link.p[0]
+
+    cdef void skipped(self, Py_ssize_t i) noexcept:
+        """Packet i is the first behind one that is no IP: from here on numbers are not those of the rows."""
+        cdef Py_ssize_t k
+        self.numbered = True
+        for k in range(i):
+            self.number.p[k] = k + 1
 
     cdef void add(self, int linktype, int64_t t, Py_ssize_t at, uint32_t caplen, uint32_t origlen) noexcept:
         cdef Py_ssize_t skip = 0, i = self.t.n
@@ -143,8 +162,14 @@ cdef class Walk:
         self.off.p[i] = at + skip
         self.caplen.p[i] = caplen - skip
         self.origlen.p[i] = (origlen if origlen > caplen else caplen) - skip
-        self.number.p[i] = self.packets
-        self.link.p[i] = skip
+        if self.packets != i + 1:
+            if not self.numbered:
+                self.skipped(i)
+            self.number.p[i] = self.packets
+        if self.link.repeats and i and self.link.p[0] != skip:
+            self.unlike(i)
+        if i == 0 or not self.link.repeats:
+            self.link.p[i] = skip
         self.t.n = i + 1
         if i == 0 or t < self.earliest:
             self.earliest = t
@@ -155,36 +180,13 @@ cdef class Walk:
         self.cut = self.packets + 1
         self.cut_why = why
 
-    cdef Py_ssize_t count_pcap(self, bint little) noexcept:
-        """How many records there are at most."""
-        cdef Py_ssize_t at = 24, end = self.buf.shape[0], n = 0
-        while end - at >= 16:
-            at += 16 + <Py_ssize_t>get32(&self.buf[at] + 8, little)
-            n += 1
-        return n
-
-    cdef Py_ssize_t count_pcapng(self) noexcept:
-        """How many packets there are at most: the blocks."""
-        cdef Py_ssize_t at = 0, end = self.buf.shape[0], n = 0
-        cdef uint32_t size
-        cdef bint little = True
-        while end - at >= 12:
-            if get32(&self.buf[at], True) == 0x0A0D0D0A:
-                little = self.buf[at + 8] == 0x4D
-            size = get32(&self.buf[at] + 4, little)
-            if size < 12:
-                break
-            at += size
-            n += 1
-        return n
-
     def pcap(self, bint little, bint nano, int linktype):
         """Reads all records of a classic pcap file; `little`: byte order of its headers."""
         cdef Py_ssize_t at = 24, end = self.buf.shape[0]
         cdef const uint8_t *p
         cdef uint32_t caplen
         cdef int64_t unit = 1 if nano else 1000
-        self.room(self.count_pcap(little))
+        self.room()
         while at < end:
             if end - at < 16:
                 self.stop(f"expected a record header of 16 bytes, found {end - at}")
@@ -211,7 +213,7 @@ cdef class Walk:
         cdef uint64_t ticks
         cdef bint little = True
         cdef list faces = []
-        self.room(self.count_pcapng())
+        self.room()
         while at < end:
             if end - at < 12:
                 self.stop(f"expected a block of 12 bytes or more, found {end - at}")
@@ -253,12 +255,13 @@ cdef class Walk:
             at += size
 
     def columns(self):
-        """(t, off, caplen, origlen, number, link), each a memoryview of int64."""
+        """(t, off, caplen, origlen, number, link): memoryviews of int64, but `number` may be a range."""
         if self.t is None:
-            self.room(0)
+            self.room()
         for column in (self.off, self.caplen, self.origlen, self.number, self.link):
             (<Column>column).n = self.t.n
-        return tuple([memoryview(c) for c in (self.t, self.off, self.caplen, self.origlen, self.number, self.link)])
+        return (*[memoryview(c) for c in (self.t, self.off, self.caplen, self.origlen)],
+                memoryview(self.number) if self.numbered else range(1, self.t.n + 1), memoryview(self.link))
 
 
 cdef int64_t to_ns(uint64_t ticks, uint64_t per_second) noexcept:

@@ -92,6 +92,18 @@ LINKS = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("first", [0, 1, 3])
+def test_each_packet_has_its_number_and_its_link_header(tmp_path, first):
+    """Some are no IP, one has a VLAN tag: `first` of those before it are like the others."""
+    plain, tagged, other = ETH + b"\x08\x00", ETH + b"\x81\x00\x00\x05\x08\x00", ETH + b"\x08\x06" + bytes(28)
+    packet = ip_tcp(CLIENT, 1, SERVER, 2, 3)
+    frames = [plain + packet] * first + [other, tagged + packet, plain + packet, other, plain + packet]
+    cap = read(tmp_path, pcap([(T0, f) for f in frames], 1))
+    assert list(cap.number) == [n for n, f in enumerate(frames, 1) if f != other]
+    assert list(cap.link) == [14] * first + [18, 14, 14]
+    assert packets(cap) == [packet] * len(cap.number)
+
+
 @pytest.mark.parametrize(("linktype", "header"), LINKS)
 def test_link_types(tmp_path, linktype, header):
     packet = ip_tcp(CLIENT, 1, SERVER, 2, 3, payload=b"xyz")

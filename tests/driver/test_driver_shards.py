@@ -13,7 +13,8 @@ from kpath.cli import main
 
 TRACES = Path(__file__).resolve().parents[2] / "traces"
 #: these tell of times in us, and connections that share a processor wait for each other
-OF_TIME = {"tcpi_rto", "tcpi_rtt", "tcpi_rttvar", "tcpi_min_rtt", "tcpi_rcv_rtt", "tcpi_pacing_rate", "tcpi_delivery_rate"}
+OF_TIME = {"tcpi_rto", "tcpi_rtt", "tcpi_rttvar", "tcpi_min_rtt", "tcpi_rcv_rtt", "tcpi_pacing_rate",
+           "tcpi_delivery_rate"}
 
 
 @pytest.fixture(scope="module")
