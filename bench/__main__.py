@@ -11,9 +11,9 @@ from pathlib import Path
 from bench import chart, peers
 from kpath.bench import captures, cases
 from kpath.bench.cases import Case
-from kpath.bench.measure import Measured, measure, table
+from kpath.bench.measure import Measured, table
 
-FLOWS = [10**e for e in range(6)]
+FLOWS = [10**e for e in range(7)]
 PACKETS = [10**e for e in range(4, 8)]
 
 
@@ -39,7 +39,7 @@ def others(packets: int) -> dict[str, float]:
 def processes(packets: int, rounds: int) -> dict[str, dict[str, float]]:
     """Of whole replays by one process and by two: packets a second by the clock on the wall, and MB of memory."""
     out = {}
-    for kind in ("download", "upload", "requests"):
+    for kind in ("1-flows", f"{packets // cases.PACKETS_A_FLOW['flows']}-flows", "requests"):
         pairs = [(cases.whole(kind, packets), cases.whole(kind, packets, 2)) for _ in range(rounds)]
         one, two = (statistics.median(w.wall for w in side) for side in zip(*pairs, strict=True))
         out[kind] = {"one": packets / one * 1e9, "two": packets / two * 1e9,
@@ -48,12 +48,12 @@ def processes(packets: int, rounds: int) -> dict[str, dict[str, float]]:
 
 
 def curves(most: int, rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """ns a packet against the number of packets, of one flow and of one connection for every eight packets."""
-    out: dict[str, list[tuple[float, float]]] = {"1 flow": [], "8 packets a flow": []}
-    for n in (n for n in PACKETS if n <= most):
-        for name, kind in (("1 flow", "download"), ("8 packets a flow", "requests")):
-            out[name].append((n, measure(cases.replay_case(kind, n), rounds).ns))
-    return out
+    """ns a packet of whole replays: against the packets of one flow, and against the flows of so many packets."""
+    def cost(kind: str, n: int) -> float:
+        return statistics.median(cases.whole(kind, n).cpu / n for _ in range(rounds))
+
+    return {"packets, 1 flow": [(n, cost("1-flows", n)) for n in PACKETS if n <= most],
+            f"flows, {most:,} packets": [(n, cost(f"{n}-flows", most)) for n in FLOWS if 5 * n <= most]}
 
 
 def as_json(found: list[Measured], beside: dict[str, float]) -> dict[str, object]:
@@ -94,14 +94,14 @@ def main() -> int:
     grown = curves(args.curves, args.rounds) if args.curves else {}
     for name, points in grown.items():
         for n, ns in points:
-            print(f"{f'replay: {name}, {n:,.0f} packets':<52} {ns:>9,.1f} {'':>9} {1e9 / ns:>12,.0f}")
+            print(f"{f'replay: {n:,.0f} {name}':<52} {ns:>9,.1f} {'':>9} {1e9 / ns:>12,.0f}")
     if args.json:
         args.json.write_text(json.dumps(as_json(found, beside) | {"processes": both, "curves": grown}, indent=1) + "\n")
     if args.svg:
         args.svg.mkdir(parents=True, exist_ok=True)
         (args.svg / "packets.svg").write_text(packets_chart(found, beside))
         if grown:
-            text = chart.lines("Cost against size", grown, "packets in the capture", "ns a packet")
+            text = chart.lines("Cost against size", grown, "packets, or flows", "ns a packet")
             (args.svg / "curves.svg").write_text(text)
     return 1 if args.check and any(m.late for m in found) else 0
 

@@ -9,6 +9,7 @@ from .segments cimport Conn, Seg, Table
 cdef enum:
     MS = 1000000
     STAMP_LEAD = 20000      # a segment is stamped this many ns before it is captured, roughly
+    INFERRED_LEAD = 3000    # the same where infer.pyx made the connect()
     PIN_FIELDS = 7
 
 
@@ -30,17 +31,19 @@ def first_syn(Table table not None):
     return first
 
 
-def pins(Table table not None, clock):
+def pins(Table table not None, clock, bint inferred=False):
     """Rows for `Host.pin_all`, in order of the connections: the numbers that the host drew at random.
 
     (local address, its port, remote address, its port, first sequence number, TSval minus CLOCK_MONOTONIC in ms or -1,
-    whether it is a passive open), addresses as numbers of the table's. clock: as in the host file, or None.
+    whether it is a passive open), addresses as numbers of the table's. clock: as in the host file, or None. inferred:
+    the calls are. Then the moment that counts is when the host will send its SYN: with another, near the turn of a ms,
+    it would send a TSval that the SYN-ACK does not echo.
     """
     cdef Py_ssize_t c
     cdef Column out = Column(PIN_FIELDS * table.nconn)
     cdef int64_t *row = out.p
     cdef bint known = bool(clock) and clock.get("mono_to_real_ns") is not None
-    cdef int64_t zero = clock["mono_to_real_ns"] if known else 0
+    cdef int64_t lead, zero = clock["mono_to_real_ns"] if known else 0
     cdef Conn *p
     cdef Seg *s
     for c in range(table.nconn):
@@ -49,7 +52,8 @@ def pins(Table table not None, clock):
             continue
         s = &table.seg[p.syn_out]
         row[0], row[1], row[2], row[3], row[4] = p.laddr, p.lport, p.raddr, p.rport, p.isn_out
-        row[5] = <uint32_t>(s.tsval - (s.t - STAMP_LEAD - zero) // MS) if known and s.ts else -1
+        lead = INFERRED_LEAD if inferred and not p.synack_out else STAMP_LEAD
+        row[5] = <uint32_t>(s.tsval - (s.t - lead - zero) // MS) if known and s.ts else -1
         row[6] = p.synack_out
         row += PIN_FIELDS
         out.n += PIN_FIELDS

@@ -276,7 +276,7 @@ def feed(host: Any, ops: dict[str, int], table: Table, spec: HostSpec, calls: Ca
          arrivals: tuple[memoryview[int], ...]) -> None:
     """Gives the host its pins, packets and calls. ops: the numbers of the calls."""
     addresses = table.address_words()
-    host.pin_all(handshakes.pins(table, spec.clock), addresses)
+    host.pin_all(handshakes.pins(table, spec.clock, calls.inferred), addresses)
     handshakes.hold_syns(table, arrivals)
     host.load(cap.buf, *arrivals[:4])
     if calls.rows is not None and calls.plans is not None:

@@ -11,7 +11,7 @@ from kpath import cli
 from kpath.bench import captures, cases, measure
 
 
-@pytest.mark.parametrize("kind", captures.KINDS)
+@pytest.mark.parametrize("kind", [*captures.KINDS, "1-flows", "100-flows"])
 def test_a_capture_is_as_long_as_asked_and_its_replay_agrees(kind, tmp_path, capsys):
     path = captures.make(kind, 2000, tmp_path)
     host = tmp_path / "host.json"
@@ -22,6 +22,16 @@ def test_a_capture_is_as_long_as_asked_and_its_replay_agrees(kind, tmp_path, cap
     most = max(told["segments_captured"], told["segments_emitted"])
     assert most > 200
     assert told["segments_matched"] >= most * 0.99
+
+
+def test_a_syn_at_the_turn_of_a_millisecond_is_sent_with_its_tsval(tmp_path, capsys):
+    """The SYN-ACK that echoes another one would be refused (tcp_rcv_synsent_state_process()); the 29th flow's."""
+    path = captures.make("40-flows", 300, tmp_path)
+    host = tmp_path / "host.json"
+    host.write_text(json.dumps(cases.HOST_FILE))
+    assert cli.main(["replay", str(path), "--host", str(host), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [c["state"] for c in told["connections"]] == ["ESTABLISHED"] * 40
 
 
 def test_the_command_prints_a_line_for_each_benchmark(capsys):

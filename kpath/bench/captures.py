@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Captures for the benchmarks: one long flow, or many short ones, as long as is asked for.
+"""Captures for the benchmarks: one long flow, many at once, or many short ones, as long as is asked for.
 
 What arrives is made up here; what the local side answers is what kpath answers, so that a replay takes the road of a
 replay that agrees. Such a capture says something about speed and nothing about fidelity.
@@ -11,6 +11,7 @@ import argparse
 import struct
 from array import array
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from kpath_c.host import OPS as OP
@@ -162,6 +163,32 @@ def upload(n: int) -> list[Packet]:
     return finish(host, arrivals, n)
 
 
+def flows(n: int, count: int) -> list[Packet]:
+    """n packets of `count` flows that are open all at once: trains of full segments arrive, one for each in turn."""
+    every = TRAIN * GAP + PAUSE
+    turns = max((n - 3 * count) // ((TRAIN + 1) * count), 0) + 1
+    arrivals = [from_peer(EPOCH + i * every + RTT, FIRST_PORT + i, SYN | ACK, -1, 0) for i in range(count)]
+    start = EPOCH + count * every + 2 * RTT
+    headers = [bytearray(from_peer(start, FIRST_PORT + i, ACK, 0, 0, PAYLOAD)[1]) for i in range(count)]
+    for turn in range(turns):
+        for i, h in enumerate(headers):
+            for k in range(TRAIN):
+                t = start + (turn * count + i) * every + k * GAP
+                struct.pack_into("!I", h, 24, PEER_ISN + 1 + (turn * TRAIN + k) * PAYLOAD & 0xFFFFFFFF)
+                struct.pack_into("!II", h, 44, milliseconds(t), milliseconds(t - RTT))
+                arrivals.append((t, bytes(h), DATA_HEADER + PAYLOAD))
+    arrivals.sort(key=lambda p: p[0])
+    host = new_host(count)
+    for i in range(count):
+        t = EPOCH + i * every
+        host.add_call(t, -1, i, i, OP["socket"])
+        host.add_call(t + US, -1, i, i, OP["connect"], ends(FIRST_PORT + i)[0], s=PEER)
+    host.auto_reader(-1, True)
+    load(host, arrivals)
+    host.run()
+    return finish(host, arrivals, n)
+
+
 def request_host(connections: int) -> tuple[Host, list[Packet]]:
     """A client's host with all that will happen to it, and what arrives.
 
@@ -211,20 +238,34 @@ def write(packets: list[Packet], path: Path) -> Path:
 KINDS: dict[str, Callable[[int], list[Packet]]] = {"download": download, "upload": upload, "requests": requests}
 
 
+def maker(kind: str) -> Callable[[int], list[Packet]]:
+    """The function for one of KINDS, or for `N-flows`. ValueError: there is none."""
+    number, _, what = kind.partition("-")
+    if what == "flows" and number.isdecimal() and int(number):
+        return partial(flows, count=int(number))
+    if kind not in KINDS:
+        raise ValueError(f"expected {', '.join(KINDS)} or N-flows, found {kind!r}")
+    return KINDS[kind]
+
+
 def make(kind: str, n: int, folder: Path) -> Path:
     """The capture of this kind with n packets in `folder`; kept, as the long ones take a while."""
     path = folder / f"kpath-{VERSION}-{kind}-{n}.pcap"
-    return path if path.exists() else write(KINDS[kind](n), path)
+    return path if path.exists() else write(maker(kind)(n), path)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m kpath.bench.captures",
                                      description="Writes a capture for benchmarks.")
-    parser.add_argument("kind", choices=KINDS)
+    parser.add_argument("kind", help=f"{', '.join(KINDS)}, or N-flows")
     parser.add_argument("packets", type=int)
     parser.add_argument("file", type=Path)
     args = parser.parse_args()
-    write(KINDS[args.kind](args.packets), args.file)
+    try:
+        make_packets = maker(args.kind)
+    except ValueError as e:
+        parser.error(str(e))
+    write(make_packets(args.packets), args.file)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,9 @@ from kpath_c.host import Host
 SLOT = 0
 BULK = 40_000  # segments
 HOST_FILE = {"addr": [captures.LOCAL], "clock": {"mono_to_real_ns": captures.EPOCH - captures.UPTIME}}
-REPLAY_GOALS = {"download": 222, "upload": 222, "requests": 400}  # ns a packet
+#: what is replayed, and the goal in ns a packet
+REPLAYS: dict[str, int | None] = {"download": 222, "upload": 222, "flows": 400, "requests": None}
+PACKETS_A_FLOW = {"flows": 20, "requests": 8}
 PACKETS = int(os.environ.get("KPATH_BENCH_PACKETS") or 1_000_000)
 
 
@@ -213,11 +215,13 @@ CASES = [
 
 def replay_case(kind: str, packets: int) -> Case:
     """A whole replay of one of the captures."""
-    flows = f"{packets // 8:,} flows" if kind == "requests" else "1 flow"
-    return Case(f"replay: {kind}, {flows}, {packets:,} packets", "packet", lambda: replay(kind, packets),
-                goal=REPLAY_GOALS[kind], peer=f"headers {kind}")
+    flows = packets // PACKETS_A_FLOW.get(kind, packets)
+    capture = f"{flows}-flows" if kind == "flows" else kind
+    name = "flows open at once" if kind == "flows" else kind
+    return Case(f"replay: {name}, {flows:,} flow{'s' * (flows != 1)}, {packets:,} packets", "packet",
+                lambda: replay(capture, packets), goal=REPLAYS[kind], peer=f"headers {capture}")
 
 
 def all_cases(packets: int = PACKETS) -> list[Case]:
     """Every benchmark, with so many packets in each replay."""
-    return CASES + [replay_case(kind, packets) for kind in REPLAY_GOALS]
+    return CASES + [replay_case(kind, packets) for kind in REPLAYS]
