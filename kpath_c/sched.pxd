@@ -87,6 +87,11 @@ cdef struct conn_rec:
     sock *sk                    # NULL once it is gone
     void *info                  # its last tcp_info, malloc'ed, once it is gone
 
+cdef struct runq_entry:         # a task that will run: task.run_at, task.run_order
+    s64 at
+    u64 order
+    task *t
+
 cdef struct probe_rec:
     s64 t
     in6_addr saddr
@@ -187,7 +192,7 @@ cdef struct engine:
     int max_tasks
     int *threads                # hash from thread to index in tasks + 1, 0 empty
     u32 threads_mask
-    task **runq                 # a heap: who runs first is at its top
+    runq_entry *runq            # a heap: who runs first is at its top
     int n_runq
     int max_runq
     u64 run_order

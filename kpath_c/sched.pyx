@@ -407,44 +407,50 @@ cdef bint on_pinned_seq(void *ctx, const in6_addr *laddr, const in6_addr *raddr,
 
 # ------------------------------------------------------------------------------------------- tasks
 
-cdef inline bint runs_before(const task *a, const task *b) noexcept nogil:
-    return a.run_at < b.run_at or (a.run_at == b.run_at and a.run_order < b.run_order)
+cdef inline bint runs_before(const runq_entry *a, const runq_entry *b) noexcept nogil:
+    return a.at < b.at or (a.at == b.at and a.order < b.order)
 
 
-cdef void runq_place(engine *e, int i, task *t) noexcept nogil:
-    """Moves `t` from place i of the heap to where its time belongs."""
-    cdef int child
-    while i and runs_before(t, e.runq[(i - 1) >> 1]):
-        e.runq[i] = e.runq[(i - 1) >> 1]
-        e.runq[i].runq_pos = i
-        i = (i - 1) >> 1
-    while 2 * i + 1 < e.n_runq:
-        child = 2 * i + 1
-        if child + 1 < e.n_runq and runs_before(e.runq[child + 1], e.runq[child]):
-            child += 1
-        if not runs_before(e.runq[child], t):
+cdef inline void runq_put(engine *e, int i, const runq_entry *r) noexcept nogil:
+    e.runq[i] = r[0]
+    r.t.runq_pos = i
+
+
+cdef void runq_place(engine *e, int i, runq_entry r) noexcept nogil:
+    """Moves `r` from place i of the heap to where its time belongs. Four below each: fewer cache lines than two."""
+    cdef int child, least, end
+    while i and runs_before(&r, &e.runq[(i - 1) >> 2]):
+        runq_put(e, i, &e.runq[(i - 1) >> 2])
+        i = (i - 1) >> 2
+    while 4 * i + 1 < e.n_runq:
+        least = 4 * i + 1
+        end = least + 4 if least + 4 < e.n_runq else e.n_runq
+        for child in range(least + 1, end):
+            if runs_before(&e.runq[child], &e.runq[least]):
+                least = child
+        if not runs_before(&e.runq[least], &r):
             break
-        e.runq[i] = e.runq[child]
-        e.runq[i].runq_pos = i
-        i = child
-    e.runq[i] = t
-    t.runq_pos = i
+        runq_put(e, i, &e.runq[least])
+        i = least
+    runq_put(e, i, &r)
 
 
 cdef void runq_set(engine *e, task *t, s64 at) noexcept nogil:
     """Lets the task run at `at`; queues it if it is not."""
+    cdef runq_entry r
     t.run_at = at
+    r.at, r.order, r.t = at, t.run_order, t
     if t.runq_pos >= 0:
-        runq_place(e, t.runq_pos, t)
+        runq_place(e, t.runq_pos, r)
         return
-    if (grow_int(<void **>&e.runq, &e.max_runq, e.n_runq + 1, sizeof(void *)) or
+    if (grow_int(<void **>&e.runq, &e.max_runq, e.n_runq + 1, sizeof(runq_entry)) or
             grow_int(<void **>&e.waiting, &e.max_waiting, e.n_waiting + 1, sizeof(void *))):
         e.oom = 1
         return
-    t.run_order = e.run_order
+    r.order = t.run_order = e.run_order
     e.run_order += 1
     e.n_runq += 1
-    runq_place(e, e.n_runq - 1, t)
+    runq_place(e, e.n_runq - 1, r)
     if t.reader != PLANNED:
         t.waiting_pos = e.n_waiting
         e.waiting[e.n_waiting] = t
@@ -1377,7 +1383,7 @@ cdef void engine_run_to(engine *e, s64 until, s64 n_em, s64 call) noexcept nogil
             return
         ta = next_arrival(e) if e.arr_i < e.n_arr else NEVER
         tc = e.calls[e.call_i].t0 if e.call_i < e.n_calls else NEVER
-        w = e.runq[0] if e.n_runq else NULL
+        w = e.runq[0].t if e.n_runq else NULL
         tw = w.run_at if w != NULL else NEVER
         t = min_s64(ta, min_s64(tc, tw))
         due = next_interrupt_ns(e.n, e.tick_latency, e.hrtimer_latency)
