@@ -3,6 +3,7 @@
 Each loop takes a `Host` whose connection stands (bench/cases.py makes it), plays the peer as cheaply as it can, and
 returns how many segments the function under test has handled. What the host sends is counted, not kept.
 """
+from cython cimport final
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_PROCESS_CPUTIME_ID, clock_gettime, timespec
@@ -12,6 +13,7 @@ from kpath_c.headers.tcp cimport *
 from kpath_c.inet_hashtables cimport __inet_lookup_established, inet_ehash_insert
 from kpath_c.sched cimport engine
 from kpath_c.shim.netdevice cimport netdev_rx_skb
+from kpath_c.shim.slab cimport kmem_cache_free, kmem_cache_zalloc
 from kpath_c.shim.timer cimport advance
 from kpath_c.tcp cimport tcp_recvmsg, tcp_sendmsg
 from kpath_c.tcp_ipv4 cimport tcp_v4_early_demux, tcp_v4_rcv
@@ -246,11 +248,21 @@ def transmit_skb(host, int slot, s64 count):
 
 # ------------------------------------------------------------------------------------------- looking up
 
+# The key of socket `i`: 16 of them to an address of 172.16.0.0 and up.
+cdef inline __be32 peer_of(s64 i) noexcept nogil:
+    return htonl(<u32>0xAC100000U + <u32>(i >> 4))
+
+
+cdef inline __be16 peer_port_of(s64 i) noexcept nogil:
+    return htons(<u16>(32768 + (i & 15) * 97))
+
+
+@final
 cdef class Established:
-    """`n` sockets in the established table of a host, with addresses 172.16.0.0 and up; close() before the host's."""
+    """`n` sockets in the established table of a host, where its own would lie; close() before the host's."""
     cdef object host
     cdef net *net_
-    cdef tcp_sock *socks
+    cdef sock **socks
     cdef s64 n
 
     def __cinit__(self, host, s64 n):
@@ -258,27 +270,24 @@ cdef class Established:
         cdef sock *sk
         self.host = host
         self.net_ = engine_of(host).n
-        self.n = n
-        self.socks = <tcp_sock *>calloc(<size_t>n, sizeof(tcp_sock))
+        self.socks = <sock **>calloc(<size_t>n, sizeof(sock *))
         if self.socks == NULL:
             raise MemoryError()
         for i in range(n):
-            sk = <sock *>&self.socks[i]
+            sk = <sock *>kmem_cache_zalloc(&self.net_.tcp_prot_slab)
+            if sk == NULL:
+                raise MemoryError()
+            self.socks[i] = sk
+            self.n = i + 1
             sk.sk_net = self.net_
             sk.sk_family = AF_INET
             sk.sk_state = TCP_ESTABLISHED
             sk.sk_refcnt = 1
-            sk.sk_daddr = self.peer(i)
-            sk.sk_dport = self.peer_port(i)
+            sk.sk_daddr = peer_of(i)
+            sk.sk_dport = peer_port_of(i)
             sk.sk_rcv_saddr = htonl(0x0A000001)
             sk.sk_num = 443
             inet_ehash_insert(sk, NULL, NULL)
-
-    cdef inline __be32 peer(self, s64 i) noexcept nogil:
-        return htonl(<u32>0xAC100000U + <u32>(i >> 4))
-
-    cdef inline __be16 peer_port(self, s64 i) noexcept nogil:
-        return htons(<u16>(32768 + (i & 15) * 97))
 
     def lookup(self, s64 count):
         """__inet_lookup_established() of `count` of them in a random order; how many were found."""
@@ -290,8 +299,8 @@ cdef class Established:
             for i in range(count):
                 x = x * 6364136223846793005ULL + 1442695040888963407ULL
                 k = <s64>(((x >> 32) * <u64>self.n) >> 32)
-                sk = __inet_lookup_established(self.net_, self.peer(k), self.peer_port(k), htonl(0x0A000001), 443, 2, 0)
-                if sk == <sock *>&self.socks[k]:
+                sk = __inet_lookup_established(self.net_, peer_of(k), peer_port_of(k), htonl(0x0A000001), 443, 2, 0)
+                if sk != NULL and sk.sk_daddr == peer_of(k) and sk.sk_dport == peer_port_of(k):
                     found += 1
                     sk.sk_refcnt -= 1
         return found
@@ -300,7 +309,8 @@ cdef class Established:
         """Takes them out of the table and gives the memory back."""
         cdef s64 i
         for i in range(self.n):
-            sk_nulls_del_node_init_rcu(<sock *>&self.socks[i])
+            sk_nulls_del_node_init_rcu(self.socks[i])
+            kmem_cache_free(&self.net_.tcp_prot_slab, self.socks[i])
         free(self.socks)
         self.socks = NULL
         self.n = 0

@@ -8,10 +8,9 @@ first used, so that an empty table costs no memory; the bind table has at most 6
 listening table at most 4096. The perturbation table starts from a hash of `port_scramble` and holds only the
 increments. A port that the host pins (hooks.pinned_port) is tried before the algorithm. No BPF lookup, no VRF.
 """
-from libc.stdlib cimport calloc, free
 from kpath_c.headers.tcp cimport *
 from kpath_c.net_icsk cimport *
-from kpath_c.shim.slab cimport kmem_cache_alloc, kmem_cache_free
+from kpath_c.shim.slab cimport huge_alloc, huge_free, kmem_cache_alloc, kmem_cache_free
 from kpath_c.sock cimport sk_free
 from kpath_c.af_inet cimport inet_sk_set_state
 from kpath_c.inet_timewait_sock cimport inet_twsk_free, inet_twsk_deschedule_put, inet_twsk_bind_unhash
@@ -64,6 +63,29 @@ cdef u32 large_system_hash_entries(const net *n, u32 bucketsize, unsigned long n
     return <u32>min_ulong(numentries, high_limit)
 
 
+cdef int alloc_tables(inet_hashinfo *h, u32 ehash_size, u32 lhash2_size) noexcept nogil:
+    """All tables in one piece, so that huge pages hold them."""
+    cdef size_t lhash2_bytes = lhash2_size * sizeof(inet_listen_hashbucket)
+    cdef size_t perturb_bytes = INET_TABLE_PERTURB_SIZE * sizeof(u32)
+    cdef size_t bhash_bytes = h.bhash_size * sizeof(inet_bind_hashbucket)
+    cdef char *p
+    h.tables_size = lhash2_bytes + perturb_bytes + 2 * bhash_bytes + ehash_size * sizeof(inet_ehash_bucket)
+    h.tables = huge_alloc(h.tables_size)
+    if h.tables == NULL:
+        return -ENOMEM
+    p = <char *>h.tables
+    h.ehash = <inet_ehash_bucket *>p
+    p += ehash_size * sizeof(inet_ehash_bucket)
+    h.lhash2 = <inet_listen_hashbucket *>p
+    p += lhash2_bytes
+    h.bhash = <inet_bind_hashbucket *>p
+    p += bhash_bytes
+    h.bhash2 = <inet_bind_hashbucket *>p
+    p += bhash_bytes
+    h.table_perturb = <u32 *>p
+    return 0
+
+
 cdef int inet_hashinfo_init(net *n) noexcept nogil:
     """Tables for one host, by its memory. The pools of bind buckets are the host's."""
     cdef inet_hashinfo *h = &n.hashinfo
@@ -76,15 +98,9 @@ cdef int inet_hashinfo_init(net *n) noexcept nogil:
     h.lhash2_mask = lhash2_size - 1
     h.bind_bucket_cachep = &n.bind_bucket_slab
     h.bind2_bucket_cachep = &n.bind2_bucket_slab
-    h.ehash = <inet_ehash_bucket *>calloc(size, sizeof(inet_ehash_bucket))
-    h.bhash = <inet_bind_hashbucket *>calloc(h.bhash_size, sizeof(inet_bind_hashbucket))
-    h.bhash2 = <inet_bind_hashbucket *>calloc(h.bhash_size, sizeof(inet_bind_hashbucket))
-    h.lhash2 = <inet_listen_hashbucket *>calloc(lhash2_size, sizeof(inet_listen_hashbucket))
-    h.table_perturb = <u32 *>calloc(INET_TABLE_PERTURB_SIZE, sizeof(u32))
-    n.ipv4.tcp_death_row.hashinfo = h
-    if h.ehash == NULL or h.bhash == NULL or h.bhash2 == NULL or h.lhash2 == NULL or h.table_perturb == NULL:
-        inet_hashinfo_free(n)
+    if alloc_tables(h, size, lhash2_size):
         return -ENOMEM
+    n.ipv4.tcp_death_row.hashinfo = h
     for i in range(lhash2_size):
         INIT_HLIST_NULLS_HEAD(&h.lhash2[i].nulls_head, i + LISTENING_NULLS_BASE)
     return 0
@@ -92,11 +108,7 @@ cdef int inet_hashinfo_init(net *n) noexcept nogil:
 
 cdef void inet_hashinfo_free(net *n) noexcept nogil:
     cdef inet_hashinfo *h = &n.hashinfo
-    free(h.ehash)
-    free(h.bhash)
-    free(h.bhash2)
-    free(h.lhash2)
-    free(h.table_perturb)
+    huge_free(h.tables, h.tables_size)
     memset(h, 0, sizeof(inet_hashinfo))
 
 

@@ -514,10 +514,10 @@ cdef void sk_get_meminfo(const sock *sk, u32 *mem) noexcept nogil:
 
 # ---------------------------------------------------------------------------------------------- life of a socket
 
-# The lock's ownership and everything from the node to the reference count stay the new socket's own.
+# The lock's ownership, the reference count and the node stay the new socket's own.
 cdef void sock_copy(sock *nsk, const sock *osk) noexcept nogil:
-    cdef size_t begin = <size_t>&(<sock *>NULL).sk_nulls_node
-    cdef size_t end = <size_t>&(<sock *>NULL).sk_rxhash
+    cdef size_t begin = <size_t>&(<sock *>NULL).sk_refcnt
+    cdef size_t end = <size_t>&(<sock *>NULL).sk_net
     cdef list_head host_node = nsk.sk_host_node
     memcpy(nsk, osk, begin)
     memcpy(<char *>nsk + end, <const char *>osk + end, osk.sk_prot.obj_size - end)

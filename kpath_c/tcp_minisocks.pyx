@@ -224,7 +224,9 @@ cdef void tcp_twsk_destructor(sock *sk) noexcept nogil:
 
 
 cdef void tcp_twsk_purge(net *n) noexcept nogil:
-    inet_twsk_purge(n.ipv4.tcp_death_row.hashinfo)
+    # Looking through the whole table takes a millisecond.
+    if n.tcp_timewait_slab.live or n.tcp_request_slab.live:
+        inet_twsk_purge(n.ipv4.tcp_death_row.hashinfo)
 
 
 # The window that the SYN-ACK will offer.

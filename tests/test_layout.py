@@ -30,9 +30,10 @@ def test_sock_common_lies_alike(field):
 
 
 def test_the_key_of_a_lookup_is_one_cache_line():
-    """Addresses, hash, ports, family, state and net: what inet_match() compares (sock.h: skc_portpair and up)."""
+    """All that a lookup touches: what inet_match() compares, the way to the next socket, and the reference it takes."""
     offsets = testing.common_offsets()
-    key = ("skc_daddr", "skc_rcv_saddr", "skc_hash", "skc_dport", "skc_num", "skc_family", "skc_state", "skc_net")
+    key = ("skc_daddr", "skc_rcv_saddr", "skc_hash", "skc_dport", "skc_num", "skc_family", "skc_state",
+           "skc_bound_dev_if", "skc_refcnt", "skc_nulls_node", "skc_net")
     assert max(offsets[f][0] for f in key) < CACHE_LINE
     assert (offsets["skc_daddr"][0], offsets["skc_rcv_saddr"][0]) == (0, 4)  # skc_addrpair: one 64-bit compare
     assert offsets["skc_num"][0] == offsets["skc_dport"][0] + 2  # skc_portpair: one 32-bit compare

@@ -3,7 +3,8 @@
  *
  *   loops headers FILE     maps a pcap (ns or us, any link type of raw IPv4) and adds up the headers' fields
  *   loops checksums FILE   the same, verifying each IP header's checksum and adding up each TCP segment's bytes
- *   loops lookup N         a chained hash of N sockets by 4-tuple (jhash), looked up at random
+ *   loops lookup N         a chained hash of N sockets by 4-tuple (jhash), looked up at random; like the kernel's,
+ *                          its chains grow longer beyond 512 K
  *
  * Each prints: units done, processor time in ns, and a sum, so that no compiler leaves the work out.
  */
@@ -16,6 +17,11 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+enum {
+	HUGE_PAGE = 2 << 20,
+	MOST_CHAINS = 512 * 1024,	/* as the kernel has on any machine with 64 GB or more */
+};
 
 static int64_t cpu_ns(void)
 {
@@ -85,12 +91,17 @@ static int walk(const char *path, int verify)
 	return done(units, cpu_ns() - start, sum);
 }
 
+/*
+ * A node begins a cache line and has it to itself, as the head of a socket does: whatever a table holds two of in one
+ * line cannot be a socket. It is still the best case: the lines lie side by side here, in an eighth of the memory that
+ * sockets of 512 bytes would take (one of the kernel's takes more than 2 KiB), and need as many fewer pages.
+ */
 struct entry {
 	struct entry *next;
 	uint32_t saddr, daddr;
 	uint32_t ports;
 	uint32_t hash;
-};
+} __attribute__((aligned(64)));
 
 static uint32_t rol(uint32_t x, int n)
 {
@@ -117,17 +128,30 @@ static void key(uint64_t i, uint32_t *saddr, uint32_t *ports)
 	*ports = (uint32_t)(32768 + (i & 15) * 97) << 16 | 443;
 }
 
+/* Zeros in huge pages, as kpath has them for its sockets and tables. */
+static void *huge_alloc(size_t size)
+{
+	void *p;
+
+	size = (size + HUGE_PAGE - 1) & ~(size_t)(HUGE_PAGE - 1);
+	p = aligned_alloc(HUGE_PAGE, size);
+	if (!p)
+		return NULL;
+	madvise(p, size, MADV_HUGEPAGE);
+	return memset(p, 0, size);
+}
+
 static int lookup(uint64_t n)
 {
 	const uint32_t daddr = 0x0A000001;
 	uint64_t size = 512, x = 0x9E3779B97F4A7C15ull, found = 0, i;
-	struct entry **table, *all = calloc(n, sizeof(*all)), *e;
+	struct entry **table, *all = huge_alloc(n * sizeof(*all)), *e;
 	uint32_t saddr, ports, h;
 	int64_t start;
 
-	while (size < n)
+	while (size < n && size < MOST_CHAINS)
 		size *= 2;
-	table = calloc(size, sizeof(*table));
+	table = huge_alloc(size * sizeof(*table));
 	if (!all || !table)
 		return 1;
 	for (i = 0; i < n; i++) {

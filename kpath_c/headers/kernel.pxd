@@ -35,6 +35,8 @@ cdef extern from *:
     int __builtin_ctzll(unsigned long long x) noexcept nogil
     int __builtin_popcount(unsigned int x) noexcept nogil
     int __builtin_popcountll(unsigned long long x) noexcept nogil
+    void prefetch "__builtin_prefetch"(const void *p) noexcept nogil
+    void prefetchw "__builtin_prefetch"(const void *p, int rw) noexcept nogil
 
 # ---------------------------------------------------------------------------------------------- constants
 

@@ -114,16 +114,20 @@ cdef struct hrtimer_base:
 # A pool: objects of one size, cut from chunks, kept on a free list; `live` must be 0 when the host closes.
 cdef struct kmem_chunk:
     kmem_chunk *next
+    void *mem                   # where its memory begins, and how much that is
+    size_t size
+    u8 mapped                   # by mmap()
 
 cdef struct kmem_cache:
-    const char *name
-    size_t object_size
     void *freelist
-    kmem_chunk *chunks
-    size_t per_chunk
+    char *fresh                 # the youngest chunk from here to fresh_end: never used yet, and not touched
+    char *fresh_end
+    u32 object_size
+    u32 poison                  # KPATH_DEBUG: fill freed objects with 0x6b
     s64 live
     s64 allocated               # ever
-    u8 poison                   # KPATH_DEBUG: fill freed objects with 0x6b
+    kmem_chunk *chunks
+    const char *name
 
 # ---------------------------------------------------------------------------------------------- packets
 
@@ -554,17 +558,18 @@ cdef struct sock:
     u8 sk_net_refcnt
     u8 sk_bypass_prot_mem
     int sk_bound_dev_if
-    hlist_node sk_bind_node
-    proto *sk_prot
+    int sk_refcnt                       # in the kernel behind the queue mappings; a lookup takes a reference
+    hlist_nulls_node sk_nulls_node      # likewise: all that a lookup touches is one cache line here
     net *sk_net
+    proto *sk_prot
+    hlist_node sk_bind_node
     s64 sk_cookie
     unsigned long sk_flags              # SOCK_* bits
-    hlist_nulls_node sk_nulls_node
     u16 sk_tx_queue_mapping
     u16 sk_rx_queue_mapping
     u32 sk_incoming_cpu
-    int sk_refcnt
     u32 sk_rxhash
+    u32 skc_align                       # addresses are compared as two u64
     in6_addr sk_v6_daddr                # the kernel has the two before sk_cookie; here IPv4's key stays together
     in6_addr sk_v6_rcv_saddr
     # -- sock_write_rx
@@ -1059,17 +1064,18 @@ cdef struct request_sock:
     u8 skc_net_refcnt
     u8 skc_pad
     int ir_iif
-    hlist_node skc_bind_node
-    proto *skc_prot
+    int rsk_refcnt
+    hlist_nulls_node skc_nulls_node
     net *ireq_net
+    proto *skc_prot
+    hlist_node skc_bind_node
     s64 ir_cookie
     sock *rsk_listener
-    hlist_nulls_node skc_nulls_node
     u16 skc_tx_queue_mapping
     u16 skc_rx_queue_mapping
     u32 rsk_rcv_wnd
-    int rsk_refcnt
     u32 rsk_window_clamp
+    u32 skc_align
     in6_addr ir_v6_rmt_addr
     in6_addr ir_v6_loc_addr
     # -- request_sock
@@ -1130,17 +1136,18 @@ cdef struct inet_timewait_sock:
     u8 skc_net_refcnt
     u8 skc_pad
     int tw_bound_dev_if
-    hlist_node tw_bind_node
-    proto *tw_prot
+    int tw_refcnt
+    hlist_nulls_node tw_node
     net *tw_net
+    proto *tw_prot
+    hlist_node tw_bind_node
     s64 tw_cookie
     inet_timewait_death_row *tw_dr
-    hlist_nulls_node tw_node
     u16 tw_tx_queue_mapping
     u16 tw_rx_queue_mapping
     u32 tw_rcv_nxt
-    int tw_refcnt
     u32 tw_snd_nxt
+    u32 skc_align
     in6_addr tw_v6_daddr
     in6_addr tw_v6_rcv_saddr
     # -- inet_timewait_sock
@@ -1225,6 +1232,8 @@ cdef struct inet_hashinfo:
     u32 bhash_size
     u32 lhash2_mask
     inet_listen_hashbucket *lhash2
+    void *tables                        # the memory of them all
+    size_t tables_size
     u32 *table_perturb                  # RFC 6056 3.3.4: how far each bucket's ports have moved on
 
 # Listeners that share a port (SO_REUSEPORT). Closed ones that may still migrate their requests stand at the end.
@@ -1339,9 +1348,8 @@ cdef struct host_entropy:
     siphash_key_t syncookie6_secret[2]
     u64 port_scramble
 
-# A number pinned from the capture for one connection (Host.pin), in order of use.
+# The numbers pinned from the capture for one connection (Host.pin).
 cdef struct pin_entry:
-    pin_entry *next
     in6_addr laddr                      # IPv4's are mapped
     in6_addr raddr
     __be16 lport
@@ -1350,9 +1358,7 @@ cdef struct pin_entry:
     u32 tsoff
     u8 tsoff_set
     u8 passive
-    u8 port_used
     u8 seq_used
-    u8 ts_used
 
 cdef struct netns_core:
     int sysctl_somaxconn

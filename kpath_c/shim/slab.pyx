@@ -2,9 +2,13 @@
 
 Stands for mm/slub.c. `live` must be 0 when the host closes; `poison` (set in a debug build) fills freed objects with
 0x6b and notices who writes to them afterwards.
+
+A pool begins with small chunks, as most hosts have few of anything; what grows beyond goes on in huge pages, so that
+a million sockets cost a few hundred entries of the TLB. A chunk is not touched before its objects are asked for.
 """
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
+from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, PROT_READ, PROT_WRITE, madvise, mmap, munmap
 from kpath_c.headers.kernel cimport *
 
 cdef extern from *:
@@ -14,20 +18,55 @@ cdef extern from *:
     #else
     #define KPATH_POISON 0
     #endif
+    #ifndef MADV_HUGEPAGE
+    #define MADV_HUGEPAGE 14
+    #endif
     """
     const bint POISON "KPATH_POISON"
+    int MADV_HUGEPAGE
 
 cdef enum:
     CHUNK_BYTES = 64 * 1024
     CHUNK_HEAD = 64                     # keeps objects on a cache line
+    HUGE_PAGE = 2 << 20
+    SMALL_POOL = 1 << 20                # beyond it chunks are huge pages
     POISON_FREE = 0x6b
+
+
+cdef inline size_t huge_round(size_t size) noexcept nogil:
+    return (size + HUGE_PAGE - 1) & ~<size_t>(HUGE_PAGE - 1)
+
+
+cdef void *huge_alloc(size_t size) noexcept nogil:
+    cdef size_t want = huge_round(size)
+    cdef char *raw = <char *>mmap(NULL, want + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    cdef char *p
+    if raw == MAP_FAILED:
+        return NULL
+    p = <char *>huge_round(<size_t>raw)
+    if p != raw:
+        munmap(raw, p - raw)
+    munmap(p + want, raw + HUGE_PAGE - p)
+    madvise(p, want, MADV_HUGEPAGE)         # no loss where it is refused
+    return p
+
+
+cdef void huge_free(void *p, size_t size) noexcept nogil:
+    if p != NULL:
+        munmap(p, huge_round(size))
+
+
+cdef void advise_huge(void *p, size_t size) noexcept nogil:
+    cdef size_t first = huge_round(<size_t>p)
+    cdef size_t end = (<size_t>p + size) & ~<size_t>(HUGE_PAGE - 1)
+    if first < end:
+        madvise(<void *>first, end - first, MADV_HUGEPAGE)
 
 
 cdef void kmem_cache_init(kmem_cache *cache, const char *name, size_t object_size) noexcept nogil:
     memset(cache, 0, sizeof(kmem_cache))
     cache.name = name
-    cache.object_size = (object_size + 63) & ~<size_t>63
-    cache.per_chunk = max_size((CHUNK_BYTES - CHUNK_HEAD) // cache.object_size, 1)
+    cache.object_size = <u32>((object_size + 63) & ~<size_t>63)
     cache.poison = POISON
 
 
@@ -36,31 +75,38 @@ cdef void kmem_cache_destroy(kmem_cache *cache) noexcept nogil:
     cdef kmem_chunk *next
     while c != NULL:
         next = c.next
-        free((<void **>c)[1])
+        if c.mapped:
+            huge_free(c.mem, c.size)
+        else:
+            free(c.mem)
         c = next
     cache.chunks = NULL
     cache.freelist = NULL
+    cache.fresh = NULL
+    cache.fresh_end = NULL
 
 
 cdef bint cache_grow(kmem_cache *cache) noexcept nogil:
-    """One chunk more, put on the free list in address order."""
-    cdef size_t i
-    cdef char *raw = <char *>malloc(cache.per_chunk * cache.object_size + 2 * CHUNK_HEAD)
+    """One chunk more; its objects are taken from it in address order."""
+    cdef bint mapped = cache.live * cache.object_size >= SMALL_POOL
+    cdef size_t size = HUGE_PAGE if mapped else max_size(CHUNK_BYTES, cache.object_size + 2 * CHUNK_HEAD)
+    cdef void *mem = huge_alloc(size) if mapped else malloc(size)
     cdef char *base
-    cdef char *obj
-    if raw == NULL:
+    if mem == NULL:
         return 0
-    base = <char *>((<size_t>raw + CHUNK_HEAD - 1) & ~<size_t>(CHUNK_HEAD - 1))
+    base = <char *>((<size_t>mem + CHUNK_HEAD - 1) & ~<size_t>(CHUNK_HEAD - 1))
     (<kmem_chunk *>base).next = cache.chunks
-    (<void **>base)[1] = raw
+    (<kmem_chunk *>base).mem = mem
+    (<kmem_chunk *>base).size = size
+    (<kmem_chunk *>base).mapped = mapped
     cache.chunks = <kmem_chunk *>base
-    for i in range(cache.per_chunk):
-        obj = base + CHUNK_HEAD + (cache.per_chunk - 1 - i) * cache.object_size
-        if cache.poison:
-            memset(obj, POISON_FREE, cache.object_size)
-        (<void **>obj)[0] = cache.freelist
-        cache.freelist = obj
+    cache.fresh = base + CHUNK_HEAD
+    cache.fresh_end = cache.fresh + (<char *>mem + size - cache.fresh) // cache.object_size * cache.object_size
     return 1
+
+
+cdef void poison_object(kmem_cache *cache, void *obj) noexcept nogil:
+    memset(obj, POISON_FREE, cache.object_size)
 
 
 cdef void check_poison(kmem_cache *cache, const u8 *obj) noexcept nogil:
@@ -69,31 +115,19 @@ cdef void check_poison(kmem_cache *cache, const u8 *obj) noexcept nogil:
         BUG_ON(obj[i] != POISON_FREE)
 
 
-cdef void *kmem_cache_alloc(kmem_cache *cache) noexcept nogil:
-    cdef void *obj
-    if cache.freelist == NULL and not cache_grow(cache):
-        return NULL
-    obj = cache.freelist
-    cache.freelist = (<void **>obj)[0]
-    if cache.poison:
+cdef void *alloc_slow(kmem_cache *cache) noexcept nogil:
+    """Nothing has been freed, or it has to be looked at first."""
+    cdef void *obj = cache.freelist
+    if obj != NULL:
+        cache.freelist = (<void **>obj)[0]
         check_poison(cache, <const u8 *>obj)
+    else:
+        if cache.fresh == cache.fresh_end and not cache_grow(cache):
+            return NULL
+        obj = cache.fresh
+        cache.fresh += cache.object_size
+        if cache.poison:
+            poison_object(cache, obj)
     cache.live += 1
     cache.allocated += 1
     return obj
-
-
-cdef void *kmem_cache_zalloc(kmem_cache *cache) noexcept nogil:
-    cdef void *obj = kmem_cache_alloc(cache)
-    if obj != NULL:
-        memset(obj, 0, cache.object_size)
-    return obj
-
-
-cdef void kmem_cache_free(kmem_cache *cache, void *obj) noexcept nogil:
-    if obj == NULL:
-        return
-    if cache.poison:
-        memset(obj, POISON_FREE, cache.object_size)
-    (<void **>obj)[0] = cache.freelist
-    cache.freelist = obj
-    cache.live -= 1
