@@ -472,14 +472,18 @@ cdef class Host:
                 b = s.encode("latin-1")
                 self.text_of_call(&c, b)
         if iov:
-            c.iov = <u32 *>calloc(len(iov), sizeof(u32))
-            if c.iov == NULL:
+            if more_of(&c) == NULL:
                 raise MemoryError()
-            c.n_iov = len(iov)
-            for i in range(c.n_iov):
-                c.iov[i] = iov[i]
+            c.more.iov = <u32 *>calloc(len(iov), sizeof(u32))
+            if c.more.iov == NULL:
+                call_free(&c)
+                raise MemoryError()
+            c.more.n_iov = len(iov)
+            for i in range(c.more.n_iov):
+                c.more.iov[i] = iov[i]
         i = engine_add_call(&self.e, &c, thread)
         if i < 0:
+            call_free(&c)
             raise MemoryError() if i == -ENOMEM else ValueError(f"add_call: slot {slot}")
         return i
 
@@ -504,16 +508,18 @@ cdef class Host:
                 raise MemoryError()
 
     cdef int text_of_call(self, call_ev *c, bytes b) except -1:
-        c.s_len = <int>len(b)
         if len(b) > BLOB_MIN:
             raise ValueError(f"add_call: a value of {len(b)} bytes, expected {BLOB_MIN} at most")
-        if len(b) < 64:
-            memcpy(c.s, <const char *>b, len(b))
-            return 0
-        c.blob = <u8 *>calloc(BLOB_MIN, 1)
-        if c.blob == NULL:
+        if more_of(c) == NULL:
             raise MemoryError()
-        memcpy(c.blob, <const char *>b, len(b))
+        c.more.s_len = <int>len(b)
+        if len(b) < 64:
+            memcpy(c.more.s, <const char *>b, len(b))
+            return 0
+        c.more.blob = <u8 *>calloc(BLOB_MIN, 1)
+        if c.more.blob == NULL:
+            raise MemoryError()
+        memcpy(c.more.blob, <const char *>b, len(b))
         return 0
 
     def auto_reader(self, int slot, bint on, limit_len=None):
@@ -689,14 +695,15 @@ cdef class Host:
         self.alive()
         if not 0 <= i < self.e.n_calls:
             raise IndexError(i)
-        return (<char *>self.e.calls[i].s)[:16]
+        return (<char *>self.e.calls[i].more.s)[:16] if self.e.calls[i].more != NULL else bytes(16)
 
     def call_bytes(self, s64 i):
         """What getsockopt() gave for TCP_CC_INFO, TCP_REPAIR_WINDOW, TCP_SAVED_SYN and TCP_FASTOPEN_KEY."""
         self.alive()
         if not 0 <= i < self.e.n_calls:
             raise IndexError(i)
-        return b"" if self.e.calls[i].blob == NULL else (<char *>self.e.calls[i].blob)[:self.e.calls[i].s_len]
+        cdef call_more *more = self.e.calls[i].more
+        return b"" if more == NULL or more.blob == NULL else (<char *>more.blob)[:more.s_len]
 
     def received(self, s64 i):
         """What a receive gave besides data: {"flags": msg_flags, "control": [(level, type, data)]}.
@@ -707,7 +714,9 @@ cdef class Host:
         cdef msg_ext *got
         if not 0 <= i < self.e.n_calls:
             raise IndexError(i)
-        got = &self.e.calls[i].got
+        if self.e.calls[i].more == NULL:
+            return {"flags": 0, "control": []}
+        got = &self.e.calls[i].more.got
         control = []
         if got.stamp_type:
             control.append((SOL_SOCKET, got.stamp_type, got.stamp))

@@ -26,7 +26,16 @@ cdef enum call_state:
     CALL_ASLEEP
     CALL_DONE
 
-# One socket call of the application: what it asks, and what came of it.
+# What few calls have; zeros where there is none.
+cdef struct call_more:
+    char s[64]
+    int s_len                   # bytes of `s`, or of `blob`
+    int n_iov
+    u8 *blob                    # a longer value, or the bytes that getsockopt() gave; malloc'ed, BLOB_MIN at least
+    u32 *iov                    # of a sendmsg(): length of each part; malloc'ed
+    msg_ext got                 # what came back with a receive
+
+# One socket call of the application: what it asks, and what came of it. A replay has several for each connection.
 cdef struct call_ev:
     s64 t0                      # ns of the capture's clock
     s64 t1                      # -1: not known
@@ -34,28 +43,31 @@ cdef struct call_ev:
     s64 a1
     s64 a2
     s64 a3
-    in6_addr addr               # IPv4's are mapped
-    u8 has_addr
     int task                    # index into engine.tasks
     int slot
-    int op
-    char s[64]
-    int s_len                   # bytes of `s`, or of `blob`
-    u8 *blob                    # a longer value, or the bytes that getsockopt() gave; malloc'ed, BLOB_MIN at least
-    u32 *iov                    # of a sendmsg(): length of each part; malloc'ed
-    int n_iov
-    msg_ext got                 # what came back with a receive
+    u16 op
     u8 state
+    u8 has_addr
     int err                     # errno, positive
+    in6_addr addr               # IPv4's are mapped
     s64 ret
     s64 t_done
     s64 next                    # next call of a task that was busy when its time came, -1
     s64 want                    # bytes that a recorded recv returned, 0 not known
+    call_more *more             # malloc'ed; NULL: nothing
+
+# What a thread that is in a call has on its stack.
+cdef struct call_frame:
+    msghdr msg
+    msg_ext ext                 # msg.ubuf points here
+    sockaddr_in6 sa             # or a sockaddr_in
+    timer_list timeout          # schedule_timeout() of the call that sleeps
+    task *owner
 
 # One thread of the application. It is in one call at a time.
 cdef struct task:
     engine *eng
-    int thread
+    call_frame *f               # NULL: it is in no call
     s64 call                    # index of the call it is in, -1 none
     s64 queue_head              # calls whose time has come while it was busy
     s64 queue_tail
@@ -63,18 +75,15 @@ cdef struct task:
     u64 run_order               # of two that run at the same time, who was queued first runs first
     int runq_pos                # index in engine.runq, -1
     int waiting_pos             # index in engine.waiting, -1
+    int thread
     u8 reader                   # not a thread: the automatic reader of a socket
     u8 timed_out
     u8 woken                    # its wake-up has been seen and it is in the run queue for that
-    s64 woken_at                # ns real
     u8 due                      # a recv that holds all it is known to have returned: it ran before the next arrival
+    s64 woken_at                # ns real
     socket *sock                # whose waiters list it is in
     task *wait_next
-    msghdr msg
-    msg_ext ext                 # msg.ubuf points here
     page_frag frag              # current->task_frag
-    timer_list timeout          # schedule_timeout() of the call that sleeps
-    sockaddr_in6 sa             # or a sockaddr_in
 
 cdef struct conn_rec:
     in6_addr laddr              # IPv4's are mapped
@@ -85,7 +94,7 @@ cdef struct conn_rec:
     u8 state
     s64 t_open
     sock *sk                    # NULL once it is gone
-    void *info                  # its last tcp_info, malloc'ed, once it is gone
+    void *info                  # its last tcp_info, of engine.info_pool, once it is gone
 
 cdef struct runq_entry:         # a task that will run: task.run_at, task.run_order
     s64 at
@@ -132,14 +141,16 @@ cdef struct read_plan:
     s64 i
 
 # A pinned connection: in a hash by 4-tuple for its numbers and, until its port is taken, in one by the peer for that.
+# Places in engine.pins, 0 is none.
 cdef struct pin_node:
     pin_entry pin
-    pin_node *seq_next
-    pin_node *port_next
+    u8 port_taken
+    int seq_next
+    int port_next
 
 cdef struct pin_bucket:
-    pin_node *first
-    pin_node *last
+    int first
+    int last
 
 # A wake-up of the socket in a slot, with its poll key.
 cdef struct wake_rec:
@@ -157,6 +168,7 @@ cdef struct stream_rec:
     const u8 *data
 
 cdef enum:
+    AHEAD = 8                   # how many packets before its turn a packet's socket is fetched into the cache
     BLOB_MIN = 256              # the largest value of an option: TCP_MD5SIG's 216
 
 cdef struct engine:
@@ -181,13 +193,17 @@ cdef struct engine:
     s64 arr_i
     s64 poll_first              # a device that is polled: its next poll finds this one to poll_last; -1 not known
     s64 poll_last
+    sock *ahead[AHEAD]          # of packet i at i % AHEAD: its socket as it looked when that was fetched
     # calls
     call_ev *calls
     s64 n_calls
     s64 max_calls
     s64 call_i
     s64 entered                 # index of the call that was entered last, or went on
-    task **tasks
+    kmem_cache task_pool
+    kmem_cache frame_pool
+    kmem_cache info_pool
+    task **tasks                # the threads
     int n_tasks
     int max_tasks
     int *threads                # hash from thread to index in tasks + 1, 0 empty
@@ -233,8 +249,12 @@ cdef struct engine:
     s64 limit_states
     void **infos                # tcp_info of each OP_TCP_INFO call, by call index; NULL where none
     s64 n_infos
-    pin_bucket *pins            # by 4-tuple
-    pin_bucket *pinned_ports    # by peer: active opens whose port is not taken yet
+    pin_node *pins              # from 1 on
+    s64 n_pins
+    s64 max_pins
+    pin_bucket *pin_seqs        # by 4-tuple
+    pin_bucket *pin_ports       # by peer: active opens whose port is not taken yet
+    u32 pin_mask
     stream_rec *streams
     s64 n_streams
     s64 max_streams
@@ -253,6 +273,8 @@ cdef struct engine:
 cdef int engine_init(engine *e, net *n) noexcept nogil
 cdef void engine_free(engine *e) noexcept nogil
 cdef s64 engine_add_call(engine *e, call_ev *c, int thread) noexcept nogil
+cdef call_more *more_of(call_ev *c) noexcept nogil
+cdef void call_free(call_ev *c) noexcept nogil
 cdef int engine_plan_reads(engine *e, int slot, s64 *at, s64 n) noexcept nogil
 cdef int engine_add_stream(engine *e, const stream_rec *stream) noexcept nogil
 cdef int engine_add_pin(engine *e, const pin_entry *pin) noexcept nogil

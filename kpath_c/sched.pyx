@@ -16,6 +16,7 @@ from libc.string cimport memcpy, memset, strlen, strncpy
 from kpath_c.headers.tcp cimport *
 from kpath_c.net_sock cimport sock_put
 from kpath_c.headers.hash cimport ipv6_addr_hash, jhash_3words
+from kpath_c.inet_hashtables cimport inet_ehashfn
 from kpath_c.af_inet cimport (inet_accept, inet_bind, inet_create, inet_listen, inet_recvmsg, inet_release,
                               inet_sendmsg, inet_shutdown, inet_stream_connect)
 from kpath_c.af_inet6 cimport inet6_bind, inet6_create
@@ -23,7 +24,8 @@ from kpath_c.ipv6_sockglue cimport ipv6_getsockopt, ipv6_setsockopt
 from kpath_c.ip_sockglue cimport ip_getsockopt, ip_setsockopt
 from kpath_c.dev cimport netif_receive_skb
 from kpath_c.shim.netdevice cimport netdev_interrupt, netdev_poll_end, netdev_rx_skb, netdev_would_merge, tcp_header_at
-from kpath_c.shim.slab cimport kmem_cache_free, kmem_cache_zalloc
+from kpath_c.shim.slab cimport (advise_huge, kmem_cache_alloc, kmem_cache_destroy, kmem_cache_free, kmem_cache_init,
+                                kmem_cache_zalloc)
 from kpath_c.shim.timer cimport advance_late, advance_quiet, mod_timer, next_interrupt_ns, timer_delete, timer_setup
 from kpath_c.skbuff cimport put_page
 from kpath_c.sock cimport release_sock, sk_getsockopt, sk_setsockopt
@@ -41,7 +43,11 @@ cdef enum:
     READER = 1                  # task.reader: reads what arrives
     ACCEPTER = 2                # accepts whatever completes
     PLANNED = 3                 # reads at the times of its slot's plan
-    PIN_BUCKETS = 1 << 15
+    PIN_BUCKETS = 1 << 10       # at first
+    CALLS_AHEAD = 6             # how many calls before its turn a thread's task is fetched into the cache
+    MANY_SOCKETS = 256          # half a megabyte of them
+    FETCHED = 2112              # bytes of a socket
+    LARGE = 4 << 20             # bytes of an array that is worth huge pages
 
 cdef s64 NEVER = 0x7FFFFFFFFFFFFFFF
 # A call is recorded as over when it is back in user space; the kernel's part ended a little earlier.
@@ -75,6 +81,8 @@ cdef int grow(void **p, s64 *cap, s64 need, size_t size) noexcept nogil:
         return -ENOMEM
     p[0] = q
     cap[0] = want
+    if <size_t>want * size >= LARGE:
+        advise_huge(q, <size_t>want * size)
     return 0
 
 
@@ -166,7 +174,7 @@ cdef void on_xmit(void *ctx, sk_buff *skb, u8 *hdr, u32 hdr_len, u32 payload_len
         cap = e.max_em
         grow(<void **>&e.em_conn, &cap, i + 1, 4)
         e.max_em = cap
-    if grow(<void **>&e.hdr, &e.hdr_max, e.hdr_len + hdr_len, 1):
+    if e.hdr_len + hdr_len > e.hdr_max and grow(<void **>&e.hdr, &e.hdr_max, e.hdr_len + hdr_len, 1):
         e.oom = 1
         return
     memcpy(e.hdr + e.hdr_len, hdr, hdr_len)
@@ -271,7 +279,7 @@ cdef void on_destroy(void *ctx, sock *sk) noexcept nogil:
         return
     c = &e.conns[sk.trace_id]
     if c.info == NULL:
-        c.info = calloc(1, sizeof(tcp_info))
+        c.info = kmem_cache_zalloc(&e.info_pool)
     if c.info != NULL:
         tcp_get_info(sk, <tcp_info *>c.info)
     c.sk = NULL
@@ -319,37 +327,61 @@ cdef void on_not_ported(void *ctx, const char *what) noexcept nogil:
         e.n_not_ported += 1
 
 
-# laddr NULL: of any address.
 cdef inline u32 pin_hash(const in6_addr *laddr, const in6_addr *raddr, __be16 lport, __be16 rport) noexcept nogil:
+    """laddr NULL: of any address."""
     return jhash_3words(ipv6_addr_hash(laddr) if laddr != NULL else 0, ipv6_addr_hash(raddr),
-                        (<u32>lport << 16) | rport, 0) & (PIN_BUCKETS - 1)
+                        (<u32>lport << 16) | rport, 0)
+
+
+cdef void pin_link(engine *e, int i) noexcept nogil:
+    """Enters pin number i into the hashes, behind those that it shares a key with."""
+    cdef pin_node *p = &e.pins[i]
+    cdef pin_bucket *b = &e.pin_seqs[pin_hash(&p.pin.laddr, &p.pin.raddr, p.pin.lport, p.pin.rport) & e.pin_mask]
+    if b.last:
+        e.pins[b.last].seq_next = i
+    else:
+        b.first = i
+    b.last = i
+    p.seq_next = 0
+    if p.pin.passive or p.port_taken:
+        return
+    b = &e.pin_ports[pin_hash(NULL, &p.pin.raddr, 0, p.pin.rport) & e.pin_mask]
+    if b.last:
+        e.pins[b.last].port_next = i
+    else:
+        b.first = i
+    b.last = i
+    p.port_next = 0
+
+
+cdef int grow_pin_hashes(engine *e) noexcept nogil:
+    """Twice as many chains as there are, with all pins in their order."""
+    cdef u32 size = (e.pin_mask + 1) * 2 if e.pin_seqs != NULL else PIN_BUCKETS
+    cdef pin_bucket *both = <pin_bucket *>calloc(2 * <size_t>size, sizeof(pin_bucket))
+    cdef int i
+    if both == NULL:
+        return -ENOMEM
+    free(e.pin_seqs)
+    e.pin_seqs = both
+    e.pin_ports = both + size
+    e.pin_mask = size - 1
+    for i in range(1, e.n_pins + 1):
+        pin_link(e, i)
+    return 0
 
 
 cdef int engine_add_pin(engine *e, const pin_entry *pin) noexcept nogil:
     """Pins the numbers of the next connection with this 4-tuple; those that share it come in order. 0 or -ENOMEM."""
-    cdef pin_node *p = <pin_node *>calloc(1, sizeof(pin_node))
-    cdef pin_bucket *b
-    if e.pins == NULL:
-        e.pins = <pin_bucket *>calloc(2 * PIN_BUCKETS, sizeof(pin_bucket))
-        e.pinned_ports = e.pins + PIN_BUCKETS
-    if p == NULL or e.pins == NULL:
-        free(p)
+    cdef pin_node *p
+    if grow(<void **>&e.pins, &e.max_pins, e.n_pins + 2, sizeof(pin_node)):
         return -ENOMEM
+    if (e.pin_seqs == NULL or e.n_pins > e.pin_mask) and grow_pin_hashes(e):
+        return -ENOMEM
+    e.n_pins += 1
+    p = &e.pins[e.n_pins]
     p.pin = pin[0]
-    b = &e.pins[pin_hash(&pin.laddr, &pin.raddr, pin.lport, pin.rport)]
-    if b.last != NULL:
-        b.last.seq_next = p
-    else:
-        b.first = p
-    b.last = p
-    if pin.passive:
-        return 0
-    b = &e.pinned_ports[pin_hash(NULL, &pin.raddr, 0, pin.rport)]
-    if b.first != NULL:
-        b.last.port_next = p
-    else:
-        b.first = p
-    b.last = p
+    p.port_taken = 0
+    pin_link(e, <int>e.n_pins)
     return 0
 
 
@@ -358,23 +390,26 @@ cdef int on_pinned_port(void *ctx, sock *sk) noexcept nogil:
     cdef engine *e = <engine *>ctx
     cdef pin_bucket *b
     cdef pin_node *p
-    cdef pin_node *before = NULL
     cdef in6_addr raddr
-    if e.pins == NULL:
+    cdef int i
+    cdef int before = 0
+    if e.pin_seqs == NULL:
         return 0
     peer_addr(sk, &raddr)
-    b = &e.pinned_ports[pin_hash(NULL, &raddr, 0, sk.sk_dport)]
-    p = b.first
-    while p != NULL and (p.pin.rport != sk.sk_dport or not ipv6_addr_equal(&p.pin.raddr, &raddr)):
-        before = p
-        p = p.port_next
-    if p == NULL:
+    b = &e.pin_ports[pin_hash(NULL, &raddr, 0, sk.sk_dport) & e.pin_mask]
+    i = b.first
+    while i and (e.pins[i].pin.rport != sk.sk_dport or not ipv6_addr_equal(&e.pins[i].pin.raddr, &raddr)):
+        before = i
+        i = e.pins[i].port_next
+    if not i:
         return 0
-    if before == NULL:
+    p = &e.pins[i]
+    p.port_taken = 1
+    if not before:
         b.first = p.port_next
     else:
-        before.port_next = p.port_next
-    if b.last == p:
+        e.pins[before].port_next = p.port_next
+    if b.last == i:
         b.last = before
     return ntohs(p.pin.lport)
 
@@ -382,20 +417,20 @@ cdef int on_pinned_port(void *ctx, sock *sk) noexcept nogil:
 cdef bint on_pinned_seq(void *ctx, const in6_addr *laddr, const in6_addr *raddr, __be16 lport, __be16 rport,
                         bint passive, u32 *isn, u32 *tsoff, bint *tsoff_set) noexcept nogil:
     cdef engine *e = <engine *>ctx
-    cdef pin_node *node
     cdef pin_entry *p
     cdef pin_entry *last = NULL
-    if e.pins == NULL:
+    cdef int i
+    if e.pin_seqs == NULL:
         return 0
-    node = e.pins[pin_hash(laddr, raddr, lport, rport)].first
-    while node != NULL:
-        p = &node.pin
+    i = e.pin_seqs[pin_hash(laddr, raddr, lport, rport) & e.pin_mask].first
+    while i:
+        p = &e.pins[i].pin
         if (p.lport == lport and p.rport == rport and p.passive == passive and ipv6_addr_equal(&p.laddr, laddr) and
                 ipv6_addr_equal(&p.raddr, raddr)):
             last = p
             if not p.seq_used:
                 break
-        node = node.seq_next
+        i = e.pins[i].seq_next
     if last == NULL:
         return 0
     last.seq_used = 1
@@ -553,7 +588,7 @@ cdef s64 resume_time(engine *e, task *t, s64 now) noexcept nogil:
     c = &e.calls[index]
     last = max_s64(c.t1 - RETURN_NS, now)
     if c.want > 0:
-        if (t.msg.copied if t.call >= 0 else 0) + readable(e, c) < c.want:
+        if (t.f.msg.copied if t.call >= 0 else 0) + readable(e, c) < c.want:
             return last
         # A short read: nothing more was there when it was made.
         t.due = c.want < c.a0
@@ -586,7 +621,7 @@ cdef void on_wake(void *ctx, sock *sk, u32 mask) noexcept nogil:
     t = <task *>s.waiters
     while t != NULL:
         # All sleep in one wait queue; only poll() looks at what the wake-up is for.
-        if not t.woken and (e.calls[t.call].op != OP_POLL or t.msg.wake_want & mask):
+        if not t.woken and (e.calls[t.call].op != OP_POLL or t.f.msg.wake_want & mask):
             task_wake(t)
         t = t.wait_next
     t = <task *>s.reader
@@ -595,18 +630,14 @@ cdef void on_wake(void *ctx, sock *sk, u32 mask) noexcept nogil:
 
 
 cdef void on_timeout(timer_list *timer) noexcept nogil:
-    cdef task *t = <task *>(<u8 *>timer - (<size_t>&(<task *>NULL).timeout))
+    cdef task *t = (<call_frame *>(<u8 *>timer - (<size_t>&(<call_frame *>NULL).timeout))).owner
     t.timed_out = 1
     if not t.woken:
         task_wake(t)
 
 
 cdef task *task_new(engine *e, int thread) noexcept nogil:
-    cdef task *t
-    if grow_int(<void **>&e.tasks, &e.max_tasks, e.n_tasks + 1, sizeof(void *)):
-        e.oom = 1
-        return NULL
-    t = <task *>calloc(1, sizeof(task))
+    cdef task *t = <task *>kmem_cache_zalloc(&e.task_pool)
     if t == NULL:
         e.oom = 1
         return NULL
@@ -618,10 +649,18 @@ cdef task *task_new(engine *e, int thread) noexcept nogil:
     t.run_at = NEVER
     t.runq_pos = -1
     t.waiting_pos = -1
-    t.msg.task_frag = &t.frag
-    timer_setup(e.n, &t.timeout, on_timeout, TIMER_KIND_OTHER)
-    e.tasks[e.n_tasks] = t
-    e.n_tasks += 1
+    return t
+
+
+cdef task *thread_new(engine *e, int thread) noexcept nogil:
+    cdef task *t
+    if grow_int(<void **>&e.tasks, &e.max_tasks, e.n_tasks + 1, sizeof(void *)):
+        e.oom = 1
+        return NULL
+    t = task_new(e, thread)
+    if t != NULL:
+        e.tasks[e.n_tasks] = t
+        e.n_tasks += 1
     return t
 
 
@@ -638,8 +677,6 @@ cdef int grow_threads(engine *e) noexcept nogil:
     if index == NULL:
         return -ENOMEM
     for i in range(e.n_tasks):
-        if e.tasks[i].reader:
-            continue
         at = thread_hash(e.tasks[i].thread) & (size - 1)
         while index[at]:
             at = (at + 1) & (size - 1)
@@ -660,7 +697,7 @@ cdef int task_of(engine *e, int thread) noexcept nogil:
         if e.tasks[e.threads[at] - 1].thread == thread:
             return e.threads[at] - 1
         at = (at + 1) & e.threads_mask
-    if task_new(e, thread) == NULL:
+    if thread_new(e, thread) == NULL:
         return -1
     e.threads[at] = e.n_tasks
     return e.n_tasks - 1
@@ -730,8 +767,8 @@ cdef void socket_put(engine *e, socket *s) noexcept nogil:
         t = nxt
     if s.reader != NULL:
         t = <task *>s.reader
-        t.sock = NULL
         runq_del(e, t)
+        kmem_cache_free(&e.task_pool, t)
     if s.slot < e.n_slots and e.slots[s.slot] == s:
         e.slots[s.slot] = NULL
     kmem_cache_free(&e.n.socket_slab, s)
@@ -759,7 +796,7 @@ cdef s64 do_accept(engine *e, call_ev *c, socket *s, task *t) noexcept nogil:
     cdef int err
     if ns == NULL:
         return -ENOMEM
-    err = inet_accept(s, ns, O_NONBLOCK if s.nonblock else 0, &t.msg)
+    err = inet_accept(s, ns, O_NONBLOCK if s.nonblock else 0, &t.f.msg)
     if err:
         kmem_cache_free(&e.n.socket_slab, ns)
         return err
@@ -769,13 +806,13 @@ cdef s64 do_accept(engine *e, call_ev *c, socket *s, task *t) noexcept nogil:
 
 
 cdef int set_sockaddr(task *t, const sock *sk, const call_ev *c, s64 port) noexcept nogil:
-    """Fills in t.sa as the application would for a socket of this family; its length."""
-    cdef sockaddr_in *sin = <sockaddr_in *>&t.sa
-    memset(&t.sa, 0, sizeof(sockaddr_in6))
+    """Fills in t.f.sa as the application would for a socket of this family; its length."""
+    cdef sockaddr_in *sin = <sockaddr_in *>&t.f.sa
+    memset(&t.f.sa, 0, sizeof(sockaddr_in6))
     if sk.sk_family == AF_INET6:
-        t.sa.sin6_family = AF_INET6
-        t.sa.sin6_port = htons(<u16>port)
-        t.sa.sin6_addr = c.addr
+        t.f.sa.sin6_family = AF_INET6
+        t.f.sa.sin6_port = htons(<u16>port)
+        t.f.sa.sin6_addr = c.addr
         return sizeof(sockaddr_in6)
     # An IPv6 address cannot be given to such a socket.
     sin.sin_family = AF_INET if not c.has_addr or ipv6_addr_v4mapped(&c.addr) else AF_INET6
@@ -788,8 +825,8 @@ cdef s64 do_connect(engine *e, call_ev *c, socket *s, task *t) noexcept nogil:
     cdef int err
     cdef int length = set_sockaddr(t, s.sk, c, c.a0)
     if c.a1:
-        t.sa.sin6_family = AF_UNSPEC
-    err = inet_stream_connect(s, <sockaddr_in *>&t.sa, length, O_NONBLOCK if s.nonblock else 0, &t.msg)
+        t.f.sa.sin6_family = AF_UNSPEC
+    err = inet_stream_connect(s, <sockaddr_in *>&t.f.sa, length, O_NONBLOCK if s.nonblock else 0, &t.f.msg)
     if err == 0 or err == -EINPROGRESS or err == -ERESTARTSYS:
         reader_attach(e, s)
     return err
@@ -797,22 +834,28 @@ cdef s64 do_connect(engine *e, call_ev *c, socket *s, task *t) noexcept nogil:
 
 cdef s64 do_send(engine *e, call_ev *c, socket *s, task *t) noexcept nogil:
     cdef s64 ret
-    t.ext.iov = c.iov
-    t.ext.n_iov = c.n_iov
-    t.ext.fault = c.a3 != 0
-    if not t.msg.resume:
-        t.msg.count = <size_t>c.a0
-        t.msg.iov_offset = 0
-        t.msg.msg_flags = <unsigned int>c.a1 | MSG_NOSIGNAL
+    if c.more != NULL:
+        t.f.ext.iov = c.more.iov
+        t.f.ext.n_iov = c.more.n_iov
+    t.f.ext.fault = c.a3 != 0
+    if not t.f.msg.resume:
+        t.f.msg.count = <size_t>c.a0
+        t.f.msg.iov_offset = 0
+        t.f.msg.msg_flags = <unsigned int>c.a1 | MSG_NOSIGNAL
         if s.nonblock:
-            t.msg.msg_flags |= MSG_DONTWAIT
+            t.f.msg.msg_flags |= MSG_DONTWAIT
         if c.op == OP_SENDTO and c.has_addr:
-            t.msg.msg_namelen = set_sockaddr(t, s.sk, c, c.a2)
-            t.msg.msg_name = &t.sa
-    ret = inet_sendmsg(s, &t.msg, <size_t>c.a0)
+            t.f.msg.msg_namelen = set_sockaddr(t, s.sk, c, c.a2)
+            t.f.msg.msg_name = &t.f.sa
+    ret = inet_sendmsg(s, &t.f.msg, <size_t>c.a0)
     if c.op == OP_SENDTO:
         reader_attach(e, s)
     return ret
+
+
+cdef inline bint tells(const msg_ext *ext) noexcept nogil:
+    """Whether anything came back with a receive."""
+    return ext.msg_flags or ext.has_inq or ext.stamp_type or ext.has_stamp or ext.has_ee
 
 
 cdef s64 do_recv(engine *e, call_ev *c, socket *s, task *t) noexcept nogil:
@@ -820,14 +863,15 @@ cdef s64 do_recv(engine *e, call_ev *c, socket *s, task *t) noexcept nogil:
     cdef s64 ret
     if s.nonblock:
         flags |= MSG_DONTWAIT
-    if not t.msg.resume:
-        t.msg.count = <size_t>c.a0
-    t.ext.fault = c.a3 != 0
+    if not t.f.msg.resume:
+        t.f.msg.count = <size_t>c.a0
+    t.f.ext.fault = c.a3 != 0
     if c.op == OP_SPLICE:
-        return tcp_splice_read(s.sk, &t.msg, <size_t>c.a0, flags)
-    ret = inet_recvmsg(s, &t.msg, <size_t>c.a0, flags)
-    t.ext.msg_flags = t.msg.msg_flags
-    c.got = t.ext
+        return tcp_splice_read(s.sk, &t.f.msg, <size_t>c.a0, flags)
+    ret = inet_recvmsg(s, &t.f.msg, <size_t>c.a0, flags)
+    t.f.ext.msg_flags = t.f.msg.msg_flags
+    if (c.more != NULL or tells(&t.f.ext)) and more_of(c) != NULL:
+        c.more.got = t.f.ext
     return ret
 
 
@@ -838,15 +882,15 @@ cdef s64 do_poll(engine *e, call_ev *c, socket *s, task *t) noexcept nogil:
     if got or c.a1 == 0:
         c.a2 = got
         return 1 if got else 0
-    if t.msg.resume and (t.timed_out or (c.a1 > 0 and real_ns(e) >= t.msg.copied)):
+    if t.f.msg.resume and (t.timed_out or (c.a1 > 0 and real_ns(e) >= t.f.msg.copied)):
         return 0
-    if not t.msg.resume:
-        t.msg.copied = NEVER if c.a1 < 0 else real_ns(e) + c.a1 * 1000000
-        t.msg.resume = 1
-        t.msg.expire = <unsigned long>MAX_SCHEDULE_TIMEOUT()
-    t.msg.wake_want = want
+    if not t.f.msg.resume:
+        t.f.msg.copied = NEVER if c.a1 < 0 else real_ns(e) + c.a1 * 1000000
+        t.f.msg.resume = 1
+        t.f.msg.expire = <unsigned long>MAX_SCHEDULE_TIMEOUT()
+    t.f.msg.wake_want = want
     if c.a1 > 0:
-        runq_set(e, t, t.msg.copied)
+        runq_set(e, t, t.f.msg.copied)
     return -ERESTARTSYS
 
 
@@ -868,14 +912,14 @@ cdef s64 set_sol_socket(call_ev *c, socket *s) noexcept nogil:
 
 
 cdef s64 do_setsockopt_tcp(call_ev *c, socket *s) noexcept nogil:
-    cdef const char *text = c.s
+    cdef const char *text = b""
     cdef s64 value = c.a2
     # The value is bytes: never more than there are.
     if (c.a1 == TCP_FASTOPEN_KEY or c.a1 == TCP_REPAIR_OPTIONS or c.a1 == TCP_REPAIR_WINDOW or c.a1 == TCP_MD5SIG or
             c.a1 == TCP_MD5SIG_EXT):
-        value = min_s64(value, c.s_len)
-    if c.blob != NULL:
-        text = <const char *>c.blob
+        value = min_s64(value, 0 if c.more == NULL else c.more.s_len)
+    if c.more != NULL:
+        text = <const char *>c.more.s if c.more.blob == NULL else <const char *>c.more.blob
     return tcp_setsockopt(s.sk, SOL_TCP, <int>c.a1, value, text)
 
 
@@ -892,15 +936,20 @@ cdef s64 do_setsockopt(call_ev *c, socket *s) noexcept nogil:
 
 
 cdef s64 do_getsockopt_tcp(call_ev *c, socket *s, s64 *val) noexcept nogil:
+    cdef call_more *more = c.more
     cdef s64 err
-    if (c.blob == NULL and (c.a1 == TCP_CC_INFO or c.a1 == TCP_REPAIR_WINDOW or c.a1 == TCP_SAVED_SYN or
-                            c.a1 == TCP_FASTOPEN_KEY)):
-        c.blob = <u8 *>malloc(BLOB_MIN)
-        if c.blob == NULL:
+    if (c.a1 == TCP_CC_INFO or c.a1 == TCP_REPAIR_WINDOW or c.a1 == TCP_SAVED_SYN or c.a1 == TCP_FASTOPEN_KEY or
+            c.a1 == TCP_CONGESTION):
+        more = more_of(c)
+        if more == NULL:
             return -ENOMEM
-    err = tcp_getsockopt(s.sk, SOL_TCP, <int>c.a1, val, c.blob)
-    if c.blob != NULL and not err:
-        c.s_len = <int>val[0]
+        if more.blob == NULL and c.a1 != TCP_CONGESTION:
+            more.blob = <u8 *>malloc(BLOB_MIN)
+            if more.blob == NULL:
+                return -ENOMEM
+    err = tcp_getsockopt(s.sk, SOL_TCP, <int>c.a1, val, more.blob if more != NULL else NULL)
+    if more != NULL and more.blob != NULL and not err:
+        more.s_len = <int>val[0]
     return err
 
 
@@ -913,8 +962,8 @@ cdef s64 do_getsockopt(call_ev *c, socket *s) noexcept nogil:
         err = sk_getsockopt(s.sk, SOL_SOCKET, <int>c.a1, &val, &optlen)
     elif c.a0 == SOL_TCP:
         err = do_getsockopt_tcp(c, s, &val)
-        if c.a1 == TCP_CONGESTION and inet_csk(s.sk).icsk_ca_ops != NULL:
-            strncpy(c.s, inet_csk(s.sk).icsk_ca_ops.name, 15)
+        if c.a1 == TCP_CONGESTION and inet_csk(s.sk).icsk_ca_ops != NULL and c.more != NULL:
+            strncpy(c.more.s, inet_csk(s.sk).icsk_ca_ops.name, 15)
     elif c.a0 == SOL_IP:
         err = ip_getsockopt(s.sk, <int>c.a1, &ival)
         val = ival
@@ -1019,8 +1068,8 @@ cdef s64 do_call(engine *e, s64 index, task *t) noexcept nogil:
     if c.op == OP_BIND:
         karg = set_sockaddr(t, s.sk, c, c.a0)
         if s.sk.sk_family == AF_INET6:
-            return inet6_bind(s, &t.sa, karg)
-        return inet_bind(s, <sockaddr_in *>&t.sa, karg)
+            return inet6_bind(s, &t.f.sa, karg)
+        return inet_bind(s, <sockaddr_in *>&t.f.sa, karg)
     if c.op == OP_LISTEN:
         ret = inet_listen(s, <int>c.a0)
         if ret == 0 and e.auto_accept[c.slot] >= 0:
@@ -1045,7 +1094,7 @@ cdef s64 do_call(engine *e, s64 index, task *t) noexcept nogil:
     if c.op == OP_SHUTDOWN:
         return inet_shutdown(s, <int>c.a0)
     if c.op == OP_CLOSE:
-        ret = inet_release(s, &t.msg)
+        ret = inet_release(s, &t.f.msg)
         if ret != -ERESTARTSYS:
             wait_del(t)
             socket_put(e, s)
@@ -1085,6 +1134,7 @@ cdef void run_reader(engine *e, task *t) noexcept nogil:
     """The automatic reader (or accepter) of a socket: takes all there is, without sleeping."""
     cdef socket *s = t.sock
     cdef socket *ns
+    cdef msghdr msg
     cdef s64 ret
     if s == NULL or s.sk == NULL:
         return
@@ -1095,8 +1145,8 @@ cdef void run_reader(engine *e, task *t) noexcept nogil:
             ns = socket_alloc(e, <int>e.auto_accept[s.slot])
             if ns == NULL:
                 return
-            memset(&t.msg, 0, sizeof(msghdr))
-            if inet_accept(s, ns, O_NONBLOCK, &t.msg):
+            memset(&msg, 0, sizeof(msghdr))
+            if inet_accept(s, ns, O_NONBLOCK, &msg):
                 kmem_cache_free(&e.n.socket_slab, ns)
                 return
             e.slots[ns.slot] = ns
@@ -1106,10 +1156,9 @@ cdef void run_reader(engine *e, task *t) noexcept nogil:
         return
     if s.sk.sk_receive_queue.qlen == 0:
         return
-    memset(&t.msg, 0, sizeof(msghdr))
-    t.msg.task_frag = &t.frag
-    t.msg.count = 1 << 30
-    ret = inet_recvmsg(s, &t.msg, 1 << 30, MSG_DONTWAIT)
+    memset(&msg, 0, sizeof(msghdr))
+    msg.count = 1 << 30
+    ret = inet_recvmsg(s, &msg, 1 << 30, MSG_DONTWAIT)
     if ret == 0 and e.oom:
         return
 
@@ -1119,8 +1168,10 @@ cdef void task_sleep(engine *e, task *t, call_ev *c) noexcept nogil:
     c.state = CALL_ASLEEP
     if s != NULL:
         wait_add(t, s)
-    if t.msg.expire != <unsigned long>MAX_SCHEDULE_TIMEOUT() and not t.timed_out:
-        mod_timer(&t.timeout, t.msg.expire)
+    if t.f.msg.expire != <unsigned long>MAX_SCHEDULE_TIMEOUT() and not t.timed_out:
+        if t.f.timeout.function == NULL:
+            timer_setup(e.n, &t.f.timeout, on_timeout, TIMER_KIND_OTHER)
+        mod_timer(&t.f.timeout, t.f.msg.expire)
 
 
 cdef void task_run(engine *e, task *t) noexcept nogil:
@@ -1143,11 +1194,14 @@ cdef void task_run(engine *e, task *t) noexcept nogil:
             t.queue_tail = -1
         t.call = index
         t.timed_out = 0
-        memset(&t.msg, 0, sizeof(msghdr))
-        memset(&t.ext, 0, sizeof(msg_ext))
-        t.msg.ubuf = &t.ext
-        t.msg.task_frag = &t.frag
-        t.msg.expire = <unsigned long>MAX_SCHEDULE_TIMEOUT()
+        t.f = <call_frame *>kmem_cache_zalloc(&e.frame_pool)
+        if t.f == NULL:
+            e.oom = 1
+            return
+        t.f.owner = t
+        t.f.msg.ubuf = &t.f.ext
+        t.f.msg.task_frag = &t.frag
+        t.f.msg.expire = <unsigned long>MAX_SCHEDULE_TIMEOUT()
     e.entered = index
     ret = do_call(e, index, t)
     # the call table may have moved
@@ -1155,7 +1209,10 @@ cdef void task_run(engine *e, task *t) noexcept nogil:
     if ret == -ERESTARTSYS:
         task_sleep(e, t, c)
         return
-    timer_delete(&t.timeout)
+    if t.f.timeout.function != NULL:
+        timer_delete(&t.f.timeout)
+    kmem_cache_free(&e.frame_pool, t.f)
+    t.f = NULL
     wait_del(t)
     c.state = CALL_DONE
     c.t_done = real_ns(e)
@@ -1250,10 +1307,53 @@ cdef void arrive_polled(engine *e, u8 *buf, const s64 *off, const s64 *cap, cons
     netdev_interrupt(&e.n.dev)
 
 
+cdef inline void fetch_bucket(engine *e, s64 i) noexcept nogil:
+    """Lets the cache fetch the chain of the established table that packet i's socket is in."""
+    cdef const iphdr *ip = <const iphdr *>(e.buf + e.arr_off[i])
+    cdef const tcphdr *th
+    cdef u32 at = tcp_header_at(<const u8 *>ip, <u32>e.arr_cap[i])
+    cdef inet_ehash_bucket *b
+    if at == 0 or ip_version(ip) != 4:
+        e.ahead[i % AHEAD] = NULL
+        return
+    th = <const tcphdr *>(<const u8 *>ip + at)
+    b = &e.n.hashinfo.ehash[inet_ehashfn(e.n, ip.daddr, ntohs(th.dest), ip.saddr, th.source) & e.n.hashinfo.ehash_mask]
+    prefetch(b)
+    e.ahead[i % AHEAD] = <sock *>b
+
+
+cdef inline void fetch_socket(engine *e, s64 i) noexcept nogil:
+    """The chain of packet i's socket is here: fetches the first socket of it, which mostly is the one."""
+    cdef inet_ehash_bucket *b = <inet_ehash_bucket *>e.ahead[i % AHEAD]
+    cdef hlist_nulls_node *node
+    cdef u8 *sk
+    cdef size_t line
+    e.ahead[i % AHEAD] = NULL
+    if b == NULL:
+        return
+    node = b.chain.first
+    if node == NULL or is_a_nulls(node):
+        return
+    sk = <u8 *>nulls_to_sk(node)
+    for line in range(0, FETCHED, 64):
+        prefetch(sk + line)
+
+
+cdef inline void fetch_ahead(engine *e, s64 i) noexcept nogil:
+    """Packet i arrives. Sockets that are too many for the caches are fetched while those before them are handled."""
+    if e.n.tcp_prot_slab.live < MANY_SOCKETS:
+        return
+    if i + AHEAD < e.n_arr:
+        if i + AHEAD // 2 < e.n_arr:
+            fetch_socket(e, i + AHEAD // 2)
+        fetch_bucket(e, i + AHEAD)
+
+
 cdef void arrive_next(engine *e) noexcept nogil:
     """What comes next in the capture arrives."""
     cdef s64 i = e.arr_i
     if e.n.dev.napi == NULL:
+        fetch_ahead(e, i)
         arrive(e, e.buf + e.arr_off[i], <u32>e.arr_cap[i], <u32>e.arr_len[i], i)
     else:
         e.arr_i = e.poll_last
@@ -1346,7 +1446,7 @@ cdef bint postpone(engine *e, task *w) noexcept nogil:
     if (c.op != OP_SEND and c.op != OP_SENDTO) or c.t1 - SEND_NS <= w.run_at:
         return 0
     s = socket_of(e, c.slot)
-    if s == NULL or s.sk == NULL or <s64>w.msg.count > s.sk.sk_sndbuf - s.sk.sk_wmem_queued:
+    if s == NULL or s.sk == NULL or <s64>w.f.msg.count > s.sk.sk_sndbuf - s.sk.sk_wmem_queued:
         return 0
     runq_set(e, w, c.t1 - SEND_NS)
     return 1
@@ -1412,6 +1512,8 @@ cdef void engine_run_to(engine *e, s64 until, s64 n_em, s64 call) noexcept nogil
         else:
             clock_before(e, tc + (e.call_latency if e.calls[e.call_i].op != OP_RECV else e.call_latency // 4), due)
             e.call_i += 1
+            if e.call_i + CALLS_AHEAD < e.n_calls:
+                prefetch(e.tasks[e.calls[e.call_i + CALLS_AHEAD].task])
             start_call(e, e.call_i - 1)
     if until != NEVER:
         clock_to(e, until)
@@ -1484,6 +1586,21 @@ cdef int engine_plan_reads(engine *e, int slot, s64 *at, s64 n) noexcept nogil:
     return 0
 
 
+cdef call_more *more_of(call_ev *c) noexcept nogil:
+    """The call's own, made at first use; NULL: no memory."""
+    if c.more == NULL:
+        c.more = <call_more *>calloc(1, sizeof(call_more))
+    return c.more
+
+
+cdef void call_free(call_ev *c) noexcept nogil:
+    if c.more != NULL:
+        free(c.more.iov)
+        free(c.more.blob)
+        free(c.more)
+        c.more = NULL
+
+
 cdef s64 engine_add_call(engine *e, call_ev *c, int thread) noexcept nogil:
     """Appends a call; calls are added in order of t0. Its index, or -errno."""
     cdef int err = engine_slot(e, c.slot)
@@ -1504,6 +1621,9 @@ cdef s64 engine_add_call(engine *e, call_ev *c, int thread) noexcept nogil:
 
 cdef int engine_init(engine *e, net *n) noexcept nogil:
     memset(e, 0, sizeof(engine))
+    kmem_cache_init(&e.task_pool, "task", sizeof(task))
+    kmem_cache_init(&e.frame_pool, "call", sizeof(call_frame))
+    kmem_cache_init(&e.info_pool, "tcp_info", sizeof(tcp_info))
     e.n = n
     e.rx_latency = 8000
     e.call_latency = 5000
@@ -1532,12 +1652,13 @@ cdef void engine_close_all(engine *e) noexcept nogil:
     """Ends the sleeping calls and lets go of every descriptor, as an exiting process would; no packet is recorded."""
     cdef int i
     cdef socket *s
+    cdef msghdr msg
     e.n.hooks.xmit = NULL
     e.n.closing = 1
     for i in range(e.n_tasks):
-        timer_delete(&e.tasks[i].timeout)
-        if not e.tasks[i].reader:
-            wait_del(e.tasks[i])
+        if e.tasks[i].f != NULL:
+            timer_delete(&e.tasks[i].f.timeout)
+        wait_del(e.tasks[i])
         runq_del(e, e.tasks[i])
         if e.tasks[i].frag.page:
             put_page(e.tasks[i].frag.page)
@@ -1547,34 +1668,24 @@ cdef void engine_close_all(engine *e) noexcept nogil:
         if s == NULL:
             continue
         if s.sk != NULL:
-            memset(&e.tasks[0].msg, 0, sizeof(msghdr))
+            memset(&msg, 0, sizeof(msghdr))
             s.sk.sk_lingertime = 0
-            inet_release(s, &e.tasks[0].msg)
+            inet_release(s, &msg)
         socket_put(e, s)
 
 
 cdef void engine_free(engine *e) noexcept nogil:
-    cdef int i
     cdef s64 j
-    cdef pin_node *p
-    cdef pin_node *q
-    for i in range(PIN_BUCKETS if e.pins != NULL else 0):
-        p = e.pins[i].first
-        while p != NULL:
-            q = p.seq_next
-            free(p)
-            p = q
-    free(e.pins)
-    free(e.streams)
-    for i in range(e.n_tasks):
-        free(e.tasks[i])
-    for i in range(e.n_conns):
-        free(e.conns[i].info)
     for j in range(e.n_infos):
         free(e.infos[j])
     for j in range(e.n_calls):
-        free(e.calls[j].iov)
-        free(e.calls[j].blob)
+        call_free(&e.calls[j])
+    kmem_cache_destroy(&e.task_pool)
+    kmem_cache_destroy(&e.frame_pool)
+    kmem_cache_destroy(&e.info_pool)
+    free(e.pins)
+    free(e.pin_seqs)
+    free(e.streams)
     free(e.infos)
     free(e.wakes)
     free(e.tasks)
