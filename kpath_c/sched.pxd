@@ -73,7 +73,7 @@ cdef struct task:
     s64 queue_tail
     s64 run_at                  # ns (capture's clock) at which it will run, NEVER while asleep
     u64 run_order               # of two that run at the same time, who was queued first runs first
-    int runq_pos                # index in engine.runq, -1
+    int runq_pos                # index in engine.runq, -1; FAR: in one of engine.far
     int waiting_pos             # index in engine.waiting, -1
     int thread
     u8 reader                   # not a thread: the automatic reader of a socket
@@ -83,6 +83,8 @@ cdef struct task:
     s64 woken_at                # ns real
     socket *sock                # whose waiters list it is in
     task *wait_next
+    task *far_next
+    task **far_pprev
     page_frag frag              # current->task_frag
 
 cdef struct conn_rec:
@@ -208,6 +210,9 @@ cdef struct engine:
     int max_tasks
     int *threads                # hash from thread to index in tasks + 1, 0 empty
     u32 threads_mask
+    task **far                  # planned readers that run later than that, by their time: FAR_BUCKETS lists
+    s64 far_until               # who runs before this is in the heap
+    int n_far
     runq_entry *runq            # a heap: who runs first is at its top
     int n_runq
     int max_runq

@@ -43,6 +43,9 @@ cdef enum:
     READER = 1                  # task.reader: reads what arrives
     ACCEPTER = 2                # accepts whatever completes
     PLANNED = 3                 # reads at the times of its slot's plan
+    FAR = -2                    # task.runq_pos
+    FAR_BUCKETS = 1 << 12
+    FAR_SHIFT = 24              # a bucket is 17 ms
     PIN_BUCKETS = 1 << 10       # at first
     CALLS_AHEAD = 6             # how many calls before its turn a thread's task is fetched into the cache
     MANY_SOCKETS = 256          # half a megabyte of them
@@ -470,30 +473,98 @@ cdef void runq_place(engine *e, int i, runq_entry r) noexcept nogil:
     runq_put(e, i, &r)
 
 
+cdef void runq_add(engine *e, task *t) noexcept nogil:
+    """Into the heap."""
+    cdef runq_entry r
+    if grow_int(<void **>&e.runq, &e.max_runq, e.n_runq + 1, sizeof(runq_entry)):
+        e.oom = 1
+        return
+    r.at, r.order, r.t = t.run_at, t.run_order, t
+    e.n_runq += 1
+    runq_place(e, e.n_runq - 1, r)
+
+
+cdef void far_add(engine *e, task *t) noexcept nogil:
+    cdef task **bucket = &e.far[(t.run_at >> FAR_SHIFT) & (FAR_BUCKETS - 1)]
+    t.far_next = bucket[0]
+    t.far_pprev = bucket
+    if bucket[0] != NULL:
+        bucket[0].far_pprev = &t.far_next
+    bucket[0] = t
+    t.runq_pos = FAR
+    e.n_far += 1
+
+
+cdef void far_del(engine *e, task *t) noexcept nogil:
+    t.far_pprev[0] = t.far_next
+    if t.far_next != NULL:
+        t.far_next.far_pprev = t.far_pprev
+    t.runq_pos = -1
+    e.n_far -= 1
+
+
+cdef bint is_far(engine *e, task *t) noexcept nogil:
+    """Many planned readers that wait for their time are kept out of the heap: each would have to sink through it."""
+    if t.reader != PLANNED:
+        return 0
+    if e.far == NULL:
+        e.far = <task **>calloc(FAR_BUCKETS, sizeof(void *))
+        if e.far == NULL:
+            return 0
+    if e.n_far == 0:
+        e.far_until = ((max_s64(e.now, real_ns(e)) >> FAR_SHIFT) + 1) << FAR_SHIFT
+    return t.run_at >= e.far_until
+
+
+cdef void far_comes_near(engine *e, s64 t) noexcept nogil:
+    """Puts those of the next bucket up to time `t` that is not empty into the heap."""
+    cdef task *w
+    cdef task *following
+    cdef bint some = 0
+    while e.n_far and e.far_until <= t and not some:
+        w = e.far[(e.far_until >> FAR_SHIFT) & (FAR_BUCKETS - 1)]
+        e.far_until += 1 << FAR_SHIFT
+        while w != NULL:
+            following = w.far_next
+            if w.run_at < e.far_until:      # not a turn of the buckets later
+                far_del(e, w)
+                runq_add(e, w)
+                some = 1
+            w = following
+
+
 cdef void runq_set(engine *e, task *t, s64 at) noexcept nogil:
     """Lets the task run at `at`; queues it if it is not."""
     cdef runq_entry r
     t.run_at = at
-    r.at, r.order, r.t = at, t.run_order, t
     if t.runq_pos >= 0:
+        r.at, r.order, r.t = at, t.run_order, t
         runq_place(e, t.runq_pos, r)
         return
-    if (grow_int(<void **>&e.runq, &e.max_runq, e.n_runq + 1, sizeof(runq_entry)) or
-            grow_int(<void **>&e.waiting, &e.max_waiting, e.n_waiting + 1, sizeof(void *))):
-        e.oom = 1
+    if t.runq_pos == FAR:
+        far_del(e, t)
+    else:
+        t.run_order = e.run_order
+        e.run_order += 1
+    if is_far(e, t):
+        far_add(e, t)
         return
-    r.order = t.run_order = e.run_order
-    e.run_order += 1
-    e.n_runq += 1
-    runq_place(e, e.n_runq - 1, r)
     if t.reader != PLANNED:
+        if grow_int(<void **>&e.waiting, &e.max_waiting, e.n_waiting + 1, sizeof(void *)):
+            e.oom = 1
+            return
         t.waiting_pos = e.n_waiting
         e.waiting[e.n_waiting] = t
         e.n_waiting += 1
+    runq_add(e, t)
 
 
 cdef void runq_del(engine *e, task *t) noexcept nogil:
     cdef int i = t.runq_pos
+    if i == FAR:
+        far_del(e, t)
+        t.run_at = NEVER
+        return
     if i < 0:
         return
     e.n_runq -= 1
@@ -1488,6 +1559,9 @@ cdef void engine_run_to(engine *e, s64 until, s64 n_em, s64 call) noexcept nogil
         t = min_s64(ta, min_s64(tc, tw))
         due = next_interrupt_ns(e.n, e.tick_latency, e.hrtimer_latency)
         tt = <s64>due + e.n.e.mono_to_real_ns if due != U64_MAX() else NEVER
+        if e.n_far and min_s64(t, tt) >= e.far_until:
+            far_comes_near(e, min_s64(t, tt))
+            continue
         if tt <= t:
             if tt > until:
                 break
@@ -1683,6 +1757,7 @@ cdef void engine_free(engine *e) noexcept nogil:
     kmem_cache_destroy(&e.task_pool)
     kmem_cache_destroy(&e.frame_pool)
     kmem_cache_destroy(&e.info_pool)
+    free(e.far)
     free(e.pins)
     free(e.pin_seqs)
     free(e.streams)
