@@ -408,6 +408,8 @@ cdef int on_pinned_port(void *ctx, sock *sk) noexcept nogil:
         return 0
     p = &e.pins[i]
     p.port_taken = 1
+    # on_pinned_seq() is next to ask.
+    prefetch(&e.pin_seqs[pin_hash(&p.pin.laddr, &p.pin.raddr, p.pin.lport, p.pin.rport) & e.pin_mask])
     if not before:
         b.first = p.port_next
     else:
@@ -1423,10 +1425,13 @@ cdef inline void fetch_ahead(engine *e, s64 i) noexcept nogil:
 cdef void arrive_next(engine *e) noexcept nogil:
     """What comes next in the capture arrives."""
     cdef s64 i = e.arr_i
+    cdef s64 j
     if e.n.dev.napi == NULL:
         fetch_ahead(e, i)
         arrive(e, e.buf + e.arr_off[i], <u32>e.arr_cap[i], <u32>e.arr_len[i], i)
     else:
+        for j in range(i, e.poll_last + 1):
+            fetch_ahead(e, j)
         e.arr_i = e.poll_last
         arrive_polled(e, e.buf, e.arr_off + i, e.arr_cap + i, e.arr_len + i)
     e.arr_i += 1

@@ -5,6 +5,7 @@ from libc.stdlib cimport calloc, free, malloc
 from kpath_c.headers.tcp cimport *
 from kpath_c.headers.hash cimport (jhash_1word, jhash_2words, jhash_3words, siphash, siphash_1u64, siphash_2u64,
                                    siphash_3u32, siphash_3u64, siphash_4u64)
+from kpath_c.sched cimport call_ev, call_frame, conn_rec, pin_bucket, pin_node, read_plan, task
 from kpath_c.shim.rbtree cimport rb_erase, rb_insert_color
 from kpath_c.shim.slab cimport kmem_cache_alloc, kmem_cache_destroy, kmem_cache_free, kmem_cache_init, kmem_cache_zalloc
 from kpath_c.shim.timer cimport *
@@ -101,6 +102,17 @@ def sizes():
             "ipv6hdr": sizeof(ipv6hdr), "icmp6hdr": sizeof(icmp6hdr), "sock": sizeof(sock),
             "tcp_sock": sizeof(tcp_sock), "sk_buff": sizeof(sk_buff), "request_sock": sizeof(request_sock),
             "tcp_request_sock": sizeof(tcp_request_sock), "tcp_timewait_sock": sizeof(tcp_timewait_sock)}
+
+
+def connection_bytes(int calls):
+    """{what: bytes} that one live connection of a replay takes, with so many calls; segments in flight come on top."""
+    cdef size_t line = 63
+    pools = {"tcp_sock": sizeof(tcp_sock), "socket": sizeof(socket), "inet_bind_bucket": sizeof(inet_bind_bucket),
+             "inet_bind2_bucket": sizeof(inet_bind2_bucket), "task": sizeof(task), "call_frame": sizeof(call_frame),
+             "tcp_info": sizeof(tcp_info)}
+    slot = sizeof(void *) + sizeof(u8) + sizeof(read_plan) + sizeof(s64)
+    return {**{what: (size + line) & ~line for what, size in pools.items()}, "calls": calls * sizeof(call_ev),
+            "conn_rec": sizeof(conn_rec), "slot": slot, "pin": sizeof(pin_node) + 2 * sizeof(pin_bucket)}
 
 
 # ---------------------------------------------------------------------------------------------- hashes

@@ -3,6 +3,7 @@
 
 import errno
 import socket
+import struct
 
 from conversation import (
     EPOCH,
@@ -234,3 +235,17 @@ def test_no_route_from_an_address_that_is_not_ours():
     c.ok("bind", SLOT, 0, s="10.9.9.9")
     c.fails(errno.ENETUNREACH, "connect", SLOT, PEER_PORT, s=PEER)
     assert c.counter("IpOutNoRoutes") == 1
+
+
+def test_each_of_many_connections_has_its_own_pins():
+    """Ports by the peer's port, in order where several share one; first sequence numbers by the 4-tuple."""
+    c = client()
+    many = 3000
+    for i in range(many):
+        c.host.pin(LOCAL, 40000 + i, PEER, 10000 + i // 2, 7 * i, 0, False)
+    # Of each pair the second port is taken second, however many pins came behind.
+    for slot, (peer_port, pin) in enumerate([(11499, 2998), (10000, 0), (11499, 2999), (10700, 1400), (10000, 1)]):
+        c.ok("socket", 10 + slot)
+        c.start("connect", 10 + slot, peer_port, s=PEER, thread=10 + slot)
+        headers = c.host.emitted(c.host.emitted_count() - 1)[4]
+        assert struct.unpack_from("!HHI", headers, 20) == (40000 + pin, peer_port, 7 * pin)

@@ -75,6 +75,11 @@ def test_fields_stand_in_their_group(group, fields):
     assert [f for f in fields if not start <= testing.tcp_sock_offsets()[f] < end] == []
 
 
+def test_a_live_connection_takes_less_than_a_page():
+    """In a replay: socket, connect, send, recv and close of one connection, asleep in one of them."""
+    assert sum(testing.connection_bytes(calls=5).values()) < 4096
+
+
 def room_of(module):
     parts = module.split(".")
     if parts[0] == "kpath":

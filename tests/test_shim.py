@@ -11,6 +11,7 @@ from kpath_c import testing
 
 MASK = 0xFFFFFFFF
 TICK = 4_000_000  # HZ 250
+HUGE_PAGE = 2 << 20
 
 
 # -- the timer wheel: kernel/time/timer.c
@@ -256,6 +257,21 @@ def test_pool_gives_aligned_objects_and_counts_them():
     for o in objects:
         pool.free(o)
     assert pool.live == 0
+
+
+def test_a_large_pool_goes_on_in_huge_pages():
+    """Its first megabyte lies in small chunks; an object never reaches over the end of its chunk."""
+    pool = testing.Pool(2112)
+    objects = [pool.zalloc() for _ in range(3000)]
+    assert all(o % 64 == 0 for o in objects)
+    spans = sorted(objects)
+    assert min(b - a for a, b in zip(spans, spans[1:], strict=False)) == 2112
+    huge = [o for o in objects[1000:] if o // HUGE_PAGE == (o + 2111) // HUGE_PAGE]
+    assert len(huge) == 2000
+    pool.fill(objects[-1], 0xFF)
+    pool.free(objects[-1])
+    assert pool.zalloc() == objects[-1]
+    assert pool.read(objects[-1]) == bytes(2112)
 
 
 def test_pool_gives_back_what_was_freed_last():
