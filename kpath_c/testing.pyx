@@ -3,6 +3,7 @@
 from libc.stdlib cimport calloc, free, malloc
 
 from kpath_c.headers.tcp cimport *
+from kpath_c.headers.checksum cimport ip_compute_csum
 from kpath_c.headers.hash cimport (jhash_1word, jhash_2words, jhash_3words, siphash, siphash_1u64, siphash_2u64,
                                    siphash_3u32, siphash_3u64, siphash_4u64)
 from kpath_c.sched cimport call_ev, call_frame, conn_rec, pin_bucket, pin_node, read_plan, task
@@ -130,6 +131,11 @@ cdef siphash_key_t key_of(pair):
     cdef siphash_key_t k
     k.key[0], k.key[1] = pair
     return k
+
+
+def internet_checksum(bytes data):
+    """ip_compute_csum(), as the number that stands on the wire."""
+    return ntohs(ip_compute_csum(<const u8 *>data, <int>len(data)))
 
 
 def siphash_bytes(bytes data, key):

@@ -6,6 +6,7 @@ import random
 import struct
 
 import pytest
+from packets import checksum
 
 from kpath_c import testing
 
@@ -217,6 +218,13 @@ def test_jhash_is_lookup3_of_the_words(initval):
 
 
 # -- lib/rbtree.c, mm/slub.c, lib/win_minmax.c
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 3, 20, 64, 255, 256, 257, 258, 259, 511, 1448, 1480, 9001, 65535])
+def test_internet_checksum_of_any_length(length):
+    """Long ones are summed with wide vectors, where there are any; all ones carry the most."""
+    for data in (random.Random(length).randbytes(length), b"\xff" * length):
+        assert testing.internet_checksum(data) == checksum(data)
 
 
 def test_rbtree_stays_a_red_black_tree():
