@@ -113,7 +113,7 @@ cdef sk_buff *ip_rcv_core_drop(net *n, sk_buff *skb, int reason, bint inhdr_erro
 # Everything that can be said against a packet from its header alone. NULL: dropped.
 cdef sk_buff *ip_rcv_core(sk_buff *skb, net *n) noexcept nogil:
     cdef const iphdr *iph
-    cdef u32 length
+    cdef u32 length, hdr_len
     if skb.pkt_type == PACKET_OTHERHOST:
         return ip_rcv_core_drop(n, skb, SKB_DROP_REASON_OTHERHOST, 0)
     IP_UPD_PO_STATS(n, IPSTATS_MIB_INPKTS, skb.len)
@@ -129,22 +129,23 @@ cdef sk_buff *ip_rcv_core(sk_buff *skb, net *n) noexcept nogil:
         return ip_rcv_core_drop(n, skb, SKB_DROP_REASON_IP_INHDR, 1)
     # NOECT, ECT1, ECT0 and CE stand in the order of the field's values.
     IP_ADD_STATS(n, IPSTATS_MIB_NOECTPKTS + (iph.tos & INET_ECN_MASK), max_u16(1, skb_shinfo(skb).gso_segs))
-    if not pskb_may_pull(skb, ip_ihl(iph) * 4):
+    hdr_len = ip_ihl(iph) * 4
+    if not pskb_may_pull(skb, hdr_len):
         return ip_rcv_core_drop(n, skb, SKB_DROP_REASON_IP_INHDR, 1)
-    if ip_fast_csum(iph, ip_ihl(iph)):
+    if ip_fast_csum(iph, hdr_len >> 2):
         IP_INC_STATS(n, IPSTATS_MIB_CSUMERRORS)
         return ip_rcv_core_drop(n, skb, SKB_DROP_REASON_IP_CSUM, 1)
     length = iph_totlen(skb, iph)
     if skb.len < length:
         IP_INC_STATS(n, IPSTATS_MIB_INTRUNCATEDPKTS)
         return ip_rcv_core_drop(n, skb, SKB_DROP_REASON_PKT_TOO_SMALL, 0)
-    if length < ip_ihl(iph) * 4:
+    if length < hdr_len:
         return ip_rcv_core_drop(n, skb, SKB_DROP_REASON_IP_INHDR, 1)
     # Padding of the link layer goes.
     if pskb_trim_rcsum(skb, length):
         IP_INC_STATS(n, IPSTATS_MIB_INDISCARDS)
         return ip_rcv_core_drop(n, skb, SKB_DROP_REASON_NOT_SPECIFIED, 0)
-    skb.transport_header = skb.network_header + ip_ihl(ip_hdr(skb)) * 4
+    skb.transport_header = skb.network_header + hdr_len
     memset(IPCB(skb), 0, sizeof(inet_skb_parm))
     IPCB(skb).iif = skb.skb_iif
     skb_orphan(skb)

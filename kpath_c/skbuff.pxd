@@ -35,13 +35,28 @@ cdef int skb_unclone(sk_buff *skb, gfp_t pri) noexcept nogil
 cdef int skb_header_unclone(sk_buff *skb, gfp_t pri) noexcept nogil
 cdef int __skb_unclone_keeptruesize(sk_buff *skb, gfp_t pri) noexcept nogil
 cdef int skb_unclone_keeptruesize(sk_buff *skb, gfp_t pri) noexcept nogil
-cdef sk_buff *skb_share_check(sk_buff *skb, gfp_t pri) noexcept nogil
+
+cdef inline sk_buff *skb_share_check(sk_buff *skb, gfp_t pri) noexcept nogil:
+    cdef sk_buff *nskb
+    if skb_shared(skb):
+        nskb = skb_clone(skb, pri)
+        if nskb != NULL:
+            consume_skb(skb)
+        else:
+            kfree_skb(skb)
+        skb = nskb
+    return skb
+
 cdef void *skb_put(sk_buff *skb, unsigned int length) noexcept nogil
 cdef void skb_trim(sk_buff *skb, unsigned int length) noexcept nogil
 cdef int ___pskb_trim(sk_buff *skb, unsigned int length) noexcept nogil
 cdef int __pskb_trim(sk_buff *skb, unsigned int length) noexcept nogil
 cdef int pskb_trim(sk_buff *skb, unsigned int length) noexcept nogil
-cdef int pskb_trim_rcsum(sk_buff *skb, unsigned int length) noexcept nogil
+cdef int pskb_trim_rcsum_slow(sk_buff *skb, unsigned int length) noexcept nogil
+
+cdef inline int pskb_trim_rcsum(sk_buff *skb, unsigned int length) noexcept nogil:
+    return 0 if length >= skb.len else pskb_trim_rcsum_slow(skb, length)
+
 cdef void *__pskb_pull_tail(sk_buff *skb, int delta) noexcept nogil
 cdef int pskb_pull_more(sk_buff *skb, unsigned int length) noexcept nogil
 

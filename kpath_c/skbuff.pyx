@@ -486,18 +486,6 @@ cdef int skb_unclone_keeptruesize(sk_buff *skb, gfp_t pri) noexcept nogil:
     return __skb_unclone_keeptruesize(skb, pri) if skb_cloned(skb) else 0
 
 
-cdef sk_buff *skb_share_check(sk_buff *skb, gfp_t pri) noexcept nogil:
-    cdef sk_buff *nskb
-    if skb_shared(skb):
-        nskb = skb_clone(skb, pri)
-        if nskb != NULL:
-            consume_skb(skb)
-        else:
-            kfree_skb(skb)
-        skb = nskb
-    return skb
-
-
 # ---------------------------------------------------------------------------------------------- put, trim, pull
 
 cdef void *skb_put(sk_buff *skb, unsigned int length) noexcept nogil:
@@ -557,9 +545,7 @@ cdef int pskb_trim(sk_buff *skb, unsigned int length) noexcept nogil:
     return __pskb_trim(skb, length) if length < skb.len else 0
 
 
-cdef int pskb_trim_rcsum(sk_buff *skb, unsigned int length) noexcept nogil:
-    if length >= skb.len:
-        return 0
+cdef int pskb_trim_rcsum_slow(sk_buff *skb, unsigned int length) noexcept nogil:
     if skb.ip_summed == CHECKSUM_COMPLETE:
         skb.csum = csum_block_add(skb.csum, ~skb_checksum(skb, <int>length, <int>(skb.len - length), 0), <int>length)
     return __pskb_trim(skb, length)
@@ -659,13 +645,16 @@ cdef void *skb_header_pointer(const sk_buff *skb, int offset, int length, void *
 
 
 cdef int skb_copy_datagram_msg(const sk_buff *skb, int offset, msghdr *msg, int length) noexcept nogil:
+    cdef u8 *to
     if offset + length > <int>skb.len or <size_t>length > msg.count or (length and msg_fault(msg)):
         return -EFAULT
-    if msg.buf != NULL:
-        skb_copy_bits(skb, offset, msg.buf + msg.iov_offset, length)
+    to = msg.buf
+    if to != NULL:
+        to += msg.iov_offset
     msg.iov_offset += <size_t>length
     msg.count -= <size_t>length
-    return 0
+    # Last, so that nothing has to be kept over the call that most reads do without.
+    return 0 if to == NULL else skb_copy_bits(skb, offset, to, length)
 
 
 cdef u32 skb_checksum(const sk_buff *skb, int offset, int length, u32 csum) noexcept nogil:

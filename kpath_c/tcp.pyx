@@ -2537,8 +2537,8 @@ cdef int tcp_inbound_hash(sock *sk, const request_sock *req, const sk_buff *skb,
                           int family, int dif, int sdif) noexcept nogil:
     """RFC 2385 and RFC 5925 (with no key of the latter): the reason for which this segment is dropped, if any."""
     cdef net *n = sock_net(sk)
-    cdef const u8 *md5_location = NULL
-    cdef const u8 *aoh = NULL
+    cdef const u8 *md5_location
+    cdef const u8 *aoh
     cdef int l3index = dif if sdif else 0
 
     if tcp_do_parse_auth_options(tcp_hdr(skb), &md5_location, &aoh):

@@ -1192,7 +1192,7 @@ cdef int tcp_filter(sock *sk, sk_buff *skb, int *reason) noexcept nogil:
 
 
 # IPCB and header.h4 are one place here: nothing has to be moved, here and in tcp_v4_restore_cb().
-cdef void tcp_v4_fill_cb(sk_buff *skb, iphdr *iph, tcphdr *th) noexcept nogil:
+cdef inline void tcp_v4_fill_cb(sk_buff *skb, iphdr *iph, tcphdr *th) noexcept nogil:
     cdef tcp_skb_cb *tcb = TCP_SKB_CB(skb)
 
     tcb.seq = ntohl(th.seq)

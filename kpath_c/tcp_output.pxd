@@ -1,7 +1,12 @@
 """What other files call of tcp_output.pyx (declared in net/tcp.h in the kernel)."""
 from kpath_c.headers.tcp cimport *
 
-cdef void tcp_mstamp_refresh(tcp_sock *tp) noexcept nogil
+# net/ipv4/tcp_output.c has it as a function; it is called several times a segment.
+cdef inline void tcp_mstamp_refresh(tcp_sock *tp) noexcept nogil:
+    cdef u64 val = tcp_clock_ns(sock_net(<sock *>tp))
+    tp.tcp_clock_cache = val
+    tp.tcp_mstamp = val // <u64>NSEC_PER_USEC
+
 cdef void tcp_cwnd_restart(sock *sk, s32 delta) noexcept nogil
 cdef void tcp_select_initial_window(sock *sk, int __space, u32 mss, u32 *rcv_wnd, u32 *__window_clamp,
                                     int wscale_ok, u8 *rcv_wscale, u32 init_rcv_wnd) noexcept nogil

@@ -54,13 +54,6 @@ cdef struct tcp_out_options:
     u8 *hash_location                   # where the signature goes
 
 
-cdef void tcp_mstamp_refresh(tcp_sock *tp) noexcept nogil:
-    cdef u64 val = tcp_clock_ns(sock_net(<sock *>tp))
-
-    tp.tcp_clock_cache = val
-    tp.tcp_mstamp = val // <u64>NSEC_PER_USEC
-
-
 # New data went out: SND.NXT moves, the skb changes from the write queue to the retransmit queue.
 cdef void tcp_event_new_data_sent(sock *sk, sk_buff *skb) noexcept nogil:
     cdef inet_connection_sock *icsk = inet_csk(sk)
@@ -1129,7 +1122,8 @@ cdef u32 tcp_tso_autosize(sock *sk, unsigned int mss_now, int min_tso_segs) noex
 
     bytes_ = min_ulong(bytes_, sk.sk_gso_max_size)
 
-    return max_u32(<u32>(bytes_ // mss_now), <u32>min_tso_segs)
+    # no more than 32 bits are left, which divide faster
+    return max_u32(<u32>bytes_ // mss_now, <u32>min_tso_segs)
 
 
 cdef u32 tcp_tso_segs(sock *sk, unsigned int mss_now) noexcept nogil:

@@ -128,7 +128,7 @@ cdef void add_pages(sk_buff *skb, unsigned int data_len) noexcept nogil:
         data_len -= chunk
 
 
-cdef sk_buff *rx_tun(net *n, u32 length, u32 linear) noexcept nogil:
+cdef inline sk_buff *rx_tun(net *n, u32 length, u32 linear) noexcept nogil:
     """tun_alloc_skb()."""
     cdef sk_buff *skb
     if NET_SKB_PAD + length < PAGE_SIZE:
@@ -138,7 +138,8 @@ cdef sk_buff *rx_tun(net *n, u32 length, u32 linear) noexcept nogil:
         return NULL
     skb_reserve(skb, NET_SKB_PAD)
     skb_put(skb, linear)
-    add_pages(skb, length - linear)
+    if length != linear:
+        add_pages(skb, length - linear)
     return skb
 
 
@@ -219,13 +220,23 @@ cdef u32 tcp_header_at(const u8 *iph, u32 caplen) noexcept nogil:
     return 0
 
 
-cdef sk_buff *netdev_rx_skb(net_device *dev, u8 *iph, u32 caplen, u32 length) noexcept nogil:
-    """The skb for an IP packet of `length` bytes, of which the capture has `caplen` at iph."""
+cdef inline void rx_found(net_device *dev, sk_buff *skb, u8 *iph, u32 caplen, bint v6) noexcept nogil:
+    """What every driver fills in."""
+    skb.dev = dev
+    skb.data = iph
+    skb.caplen_left = caplen
+    skb.protocol = htons(ETH_P_IPV6) if v6 else htons(ETH_P_IP)
+    skb.pkt_type = PACKET_HOST
+    skb.mac_len = dev.hard_header_len
+    skb.skb_mstamp_ns = ktime_get_real_ns(dev.nd_net)
+    skb.ip_summed = CHECKSUM_NONE
+
+
+cdef sk_buff *rx_driver(net_device *dev, u8 *iph, u32 caplen, u32 length, bint v6) noexcept nogil:
+    """netdev_rx_skb() where the driver looks at the headers, or the packet is several segments."""
     cdef net *n = dev.nd_net
     cdef sk_buff *skb
-    cdef iphdr *ip = <iphdr *>iph
     cdef tcphdr *th = NULL
-    cdef bint v6 = caplen > 0 and iph[0] >> 4 == 6
     cdef u32 ihl = tcp_header_at(iph, caplen)
     cdef u32 hdr_len = 0
     cdef u32 payload = length
@@ -256,16 +267,9 @@ cdef sk_buff *netdev_rx_skb(net_device *dev, u8 *iph, u32 caplen, u32 length) no
     if skb == NULL:
         return NULL
 
-    skb.dev = dev
-    skb.data = iph
-    skb.caplen_left = caplen
-    skb.protocol = htons(ETH_P_IPV6) if v6 else htons(ETH_P_IP)
-    skb.pkt_type = PACKET_HOST
-    skb.mac_len = dev.hard_header_len
-    skb.skb_mstamp_ns = ktime_get_real_ns(n)
-    skb.ip_summed = CHECKSUM_NONE
+    rx_found(dev, skb, iph, caplen, v6)
     if th != NULL:
-        if dev.rx != RX_TUN and partial_checksum(ip, th, length - ihl):
+        if dev.rx != RX_TUN and partial_checksum(<iphdr *>iph, th, length - ihl):
             skb.ip_summed = CHECKSUM_PARTIAL
         elif segs > 1:
             # Merged on the way: whoever merged it has verified the parts.
@@ -276,6 +280,19 @@ cdef sk_buff *netdev_rx_skb(net_device *dev, u8 *iph, u32 caplen, u32 length) no
         skb.shinfo.gso_type = SKB_GSO_TCPV6 if v6 else SKB_GSO_TCPV4
         # From a vnet header the count is not trusted, and left to who needs it.
         skb.shinfo.gso_segs = 0 if dev.rx == RX_VNET else <u16>segs
+    return skb
+
+
+cdef sk_buff *netdev_rx_skb(net_device *dev, u8 *iph, u32 caplen, u32 length) noexcept nogil:
+    """The skb for an IP packet of `length` bytes, of which the capture has `caplen` at iph."""
+    cdef sk_buff *skb
+    cdef bint v6 = caplen > 0 and iph[0] >> 4 == 6
+    if dev.rx != RX_TUN or length > dev.mtu:
+        return rx_driver(dev, iph, caplen, length, v6)
+    # TUN takes what it is given.
+    skb = rx_tun(dev.nd_net, length, min_u32(SKB_MAX_HEAD(NET_SKB_PAD), length))
+    if skb != NULL:
+        rx_found(dev, skb, iph, caplen, v6)
     return skb
 
 
