@@ -540,6 +540,9 @@ cdef void runq_set(engine *e, task *t, s64 at) noexcept nogil:
     cdef runq_entry r
     t.run_at = at
     if t.runq_pos >= 0:
+        if e.n_runq == 1:
+            e.runq[0].at = at
+            return
         r.at, r.order, r.t = at, t.run_order, t
         runq_place(e, t.runq_pos, r)
         return
@@ -610,7 +613,7 @@ cdef s64 readable(engine *e, call_ev *c) noexcept nogil:
     return <s64><u32>(tcp_sk(s.sk).rcv_nxt - tcp_sk(s.sk).copied_seq)
 
 
-cdef s64 free_time(engine *e, s64 now) noexcept nogil:
+cdef inline s64 free_time(engine *e, s64 now) noexcept nogil:
     """When the processor is free for the application."""
     cdef s64 at = max_s64(now, e.busy_until)
     # The next packet of the same batch: whoever hands packets over does not sleep in between.
@@ -648,15 +651,18 @@ cdef s64 recv_ns(engine *e, call_ev *c, s64 now) noexcept nogil:
     return RECV_NS + copies + since * RECV_PART // 1000
 
 
-cdef s64 resume_time(engine *e, task *t, s64 now) noexcept nogil:
+cdef inline s64 resume_time(engine *e, task *t, s64 now) noexcept nogil:
     """When a woken task goes on, as far as is known now."""
-    cdef s64 free_at = free_time(e, now)
+    cdef s64 free_at = now if t.woken and now - t.woken_at > SLICE_NS else free_time(e, now)
+    return free_at if t.reader else resume_call(e, t, now, free_at)
+
+
+cdef s64 resume_call(engine *e, task *t, s64 now, s64 free_at) noexcept nogil:
+    """The same for a recorded call."""
     cdef s64 index = t.call if t.call >= 0 else t.queue_head
     cdef call_ev *c
     cdef s64 last
-    if t.woken and now - t.woken_at > SLICE_NS:
-        free_at = now
-    if t.reader or index < 0 or e.calls[index].t1 < 0:
+    if index < 0 or e.calls[index].t1 < 0:
         return free_at
     c = &e.calls[index]
     last = max_s64(c.t1 - RETURN_NS, now)
@@ -698,7 +704,7 @@ cdef void on_wake(void *ctx, sock *sk, u32 mask) noexcept nogil:
             task_wake(t)
         t = t.wait_next
     t = <task *>s.reader
-    if t != NULL and t.reader != PLANNED and mask & (EPOLLIN | EPOLLHUP) and not t.woken:
+    if t != NULL and not t.woken and t.reader != PLANNED and mask & (EPOLLIN | EPOLLHUP):
         task_wake(t)
 
 
@@ -1504,7 +1510,9 @@ cdef void after_arrival(engine *e, s64 t, s64 emitted) noexcept nogil:
     cdef int i
     cdef s64 at
     cdef task *w
-    e.busy_until = max_s64(t, e.busy_until) + e.rx_cost + emitted * e.tx_cost
+    e.busy_until = max_s64(t, e.busy_until) + e.rx_cost
+    if emitted:
+        e.busy_until += emitted * e.tx_cost
     for i in range(e.n_waiting):
         w = e.waiting[i]
         at = resume_time(e, w, t)
@@ -1550,9 +1558,11 @@ cdef void engine_run_to(engine *e, s64 until, s64 n_em, s64 call) noexcept nogil
     cdef s64 tw
     cdef s64 tt
     cdef s64 t
+    cdef s64 end
     cdef s64 before
     cdef u64 due
     cdef task *w
+    cdef net *n = e.n
     listen_as_wanted(e)
     while not e.oom:
         if e.n_em >= n_em or (e.stop_on_wake and e.n_wakes) or (call >= 0 and e.calls[call].state == CALL_DONE):
@@ -1562,8 +1572,12 @@ cdef void engine_run_to(engine *e, s64 until, s64 n_em, s64 call) noexcept nogil
         w = e.runq[0].t if e.n_runq else NULL
         tw = w.run_at if w != NULL else NEVER
         t = min_s64(ta, min_s64(tc, tw))
-        due = next_interrupt_ns(e.n, e.tick_latency, e.hrtimer_latency)
-        tt = <s64>due + e.n.e.mono_to_real_ns if due != U64_MAX() else NEVER
+        # When the next timer is due, or, if that is not asked for, a time behind `end` and not behind it.
+        due = n.timers.quiet_ns
+        end = min_s64(t, until)
+        if end == NEVER or end - n.e.mono_to_real_ns >= <s64>due:
+            due = next_interrupt_ns(n, e.tick_latency, e.hrtimer_latency)
+        tt = <s64>due + n.e.mono_to_real_ns if due != U64_MAX() else NEVER
         if e.n_far and min_s64(t, tt) >= e.far_until:
             far_comes_near(e, min_s64(t, tt))
             continue
@@ -1576,7 +1590,7 @@ cdef void engine_run_to(engine *e, s64 until, s64 n_em, s64 call) noexcept nogil
         if t > until or t == NEVER:
             break
         e.now = t
-        if ta == t and run_due(e):
+        if ta == t and e.n_waiting and run_due(e):
             continue
         if ta == t:
             before = e.n_em

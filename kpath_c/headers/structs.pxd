@@ -88,6 +88,7 @@ cdef struct timer_list:
 
 cdef struct timer_base:
     u64 tick_ns                                             # CLOCK_MONOTONIC of the tick that jiffies stands at
+    u64 quiet_ns                                            # until then nothing is due; 0: not known
     unsigned long clk
     unsigned long next_expiry
     u8 next_expiry_recalc

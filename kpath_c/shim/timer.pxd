@@ -7,7 +7,19 @@ cdef u64 next_timer_ns(net *n) noexcept nogil           # ns CLOCK_MONOTONIC of 
 # The same two on a machine whose interrupts (the tick, the high resolution timer) come late by so many ns.
 cdef u64 next_interrupt_ns(net *n, s64 tick_late, s64 hrtimer_late) noexcept nogil
 cdef void advance_late(net *n, u64 t_ns, s64 tick_late, s64 hrtimer_late) noexcept nogil
-cdef void advance_quiet(net *n, u64 t_ns) noexcept nogil
+
+# The clock's step from one packet to the next, which seldom crosses a tick.
+cdef inline void set_clock(net *n, u64 t_ns) noexcept nogil:
+    n.e.mono_ns = t_ns
+    if t_ns - n.timers.tick_ns >= n.e.tick_ns:
+        set_tick(n)
+
+cdef void set_tick(net *n) noexcept nogil
+
+# The same as advance() where nothing is due until then: before `quiet_ns`, or next_interrupt_ns().
+cdef inline void advance_quiet(net *n, u64 t_ns) noexcept nogil:
+    set_clock(n, t_ns)
+
 cdef void advance(net *n, u64 t_ns) noexcept nogil      # runs all that is due until t_ns, and is then at t_ns
 
 # --- timer_list: times in jiffies

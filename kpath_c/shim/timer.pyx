@@ -118,6 +118,7 @@ cdef void enqueue_timer(timer_base *base, timer_list *timer, unsigned int idx,
     trace_timer(timer, EV_TIMER_START, timer.expires)
     trace_timer(timer, EV_TIMER_BUCKET, bucket_expiry)
     if time_before(bucket_expiry, base.next_expiry):
+        base.quiet_ns = 0
         base.next_expiry = bucket_expiry
         base.timers_pending = 1
         base.next_expiry_recalc = 0
@@ -139,6 +140,7 @@ cdef int detach_if_pending(timer_list *timer, timer_base *base, bint clear_pendi
     if timer.entry.next == NULL and timer.entry.pprev == &base.vectors[idx].first:
         base.pending_map[idx >> LVL_BITS] &= ~((<u64>1) << (idx & LVL_MASK))
         base.next_expiry_recalc = 1
+        base.quiet_ns = 0
     detach_timer(timer, clear_pending)
     return 1
 
@@ -330,6 +332,7 @@ cdef void enqueue_hrtimer(hrtimer *timer) noexcept nogil:
     timer.is_queued = 1
     if leftmost:
         base.next_timer = timer
+        timer.net.timers.quiet_ns = 0
 
 
 cdef int remove_hrtimer(hrtimer *timer) noexcept nogil:
@@ -414,13 +417,11 @@ cdef void hrtimer_run_softirq(net *n) noexcept nogil:
 
 # ---------------------------------------------------------------------------------------------- the clock
 
-cdef inline void set_clock(net *n, u64 t_ns) noexcept nogil:
-    cdef u64 ticks
-    n.e.mono_ns = t_ns
-    if t_ns - n.timers.tick_ns >= n.e.tick_ns:
-        ticks = t_ns // n.e.tick_ns
-        n.timers.tick_ns = ticks * n.e.tick_ns
-        n.e.jiffies = <unsigned long>(n.e.jiffies_minus_mono_ticks + <s64>ticks)
+cdef void set_tick(net *n) noexcept nogil:
+    """The clock has gone past the next tick."""
+    cdef u64 ticks = n.e.mono_ns // n.e.tick_ns
+    n.timers.tick_ns = ticks * n.e.tick_ns
+    n.e.jiffies = <unsigned long>(n.e.jiffies_minus_mono_ticks + <s64>ticks)
 
 
 cdef inline s64 next_wheel_ns(net *n, s64 late) noexcept nogil:
@@ -447,8 +448,17 @@ cdef inline s64 next_hrtimer_ns(net *n, s64 late) noexcept nogil:
     return max_s64(n.hrtimers.next_timer.expires + late, <s64>n.e.mono_ns)
 
 
+cdef inline void note_quiet(net *n, s64 tick) noexcept nogil:
+    """The wheel's next event is at `tick`. Interrupts come late, never early: this holds whatever the latencies are."""
+    n.timers.quiet_ns = 0
+    if n.timers.timers_pending and time_after(n.timers.next_expiry, n.e.jiffies):
+        n.timers.quiet_ns = <u64>min_s64(tick, next_hrtimer_ns(n, 0))
+
+
 cdef u64 next_interrupt_ns(net *n, s64 tick_late, s64 hrtimer_late) noexcept nogil:
-    cdef s64 t = min_s64(next_wheel_ns(n, tick_late), next_hrtimer_ns(n, hrtimer_late))
+    cdef s64 wheel = next_wheel_ns(n, tick_late)
+    cdef s64 t = min_s64(wheel, next_hrtimer_ns(n, hrtimer_late))
+    note_quiet(n, wheel - tick_late)
     return U64_MAX() if t == KTIME_MAX() else <u64>t
 
 
@@ -459,10 +469,15 @@ cdef u64 next_timer_ns(net *n) noexcept nogil:
 cdef void advance_late(net *n, u64 t_ns, s64 tick_late, s64 hrtimer_late) noexcept nogil:
     cdef s64 tick, hr
     cdef u8 softirq = n.in_softirq
+    if t_ns < n.timers.quiet_ns:
+        if t_ns > n.e.mono_ns:
+            set_clock(n, t_ns)
+        return
     while True:
         tick = next_wheel_ns(n, tick_late)
         hr = next_hrtimer_ns(n, hrtimer_late)
         if min_s64(tick, hr) > <s64>t_ns:
+            note_quiet(n, tick - tick_late)
             break
         n.in_softirq = 1
         # At the same instant the wheel's softirq comes first.
@@ -475,11 +490,6 @@ cdef void advance_late(net *n, u64 t_ns, s64 tick_late, s64 hrtimer_late) noexce
         n.in_softirq = softirq
     if t_ns > n.e.mono_ns:
         set_clock(n, t_ns)
-
-
-cdef void advance_quiet(net *n, u64 t_ns) noexcept nogil:
-    """The same where it is known that nothing is due until then (next_interrupt_ns())."""
-    set_clock(n, t_ns)
 
 
 cdef void advance(net *n, u64 t_ns) noexcept nogil:
