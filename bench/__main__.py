@@ -39,7 +39,7 @@ def others(packets: int) -> dict[str, float]:
 def processes(packets: int, rounds: int) -> dict[str, dict[str, float]]:
     """Of whole replays by one process and by two: packets a second by the clock on the wall, and MB of memory."""
     out = {}
-    for kind in ("1-flows", f"{packets // cases.PACKETS_A_FLOW['flows']}-flows", "requests"):
+    for kind in ("download", f"{packets // cases.PACKETS_A_FLOW['flows']}-flows", "requests"):
         pairs = [(cases.whole(kind, packets), cases.whole(kind, packets, 2)) for _ in range(rounds)]
         one, two = (statistics.median(w.wall for w in side) for side in zip(*pairs, strict=True))
         out[kind] = {"one": packets / one * 1e9, "two": packets / two * 1e9,

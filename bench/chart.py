@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from html import escape
 
-BAR, GAP, LABEL, WIDTH, MARGIN = 18, 10, 330, 520, 30
+BAR, GAP, LABEL, WIDTH, MARGIN = 18, 10, 400, 520, 30
 KPATH, PEER, GRID, TEXT = "#2f6db3", "#b8b8b8", "#dddddd", "#333333"
 STYLE = f'font-family="sans-serif" font-size="12" fill="{TEXT}"'
 
@@ -58,7 +58,7 @@ def lines(title: str, series: dict[str, Sequence[tuple[float, float]]], across: 
     points = [p for s in series.values() for p in s]
     xs, ys = decades(min(p[0] for p in points), max(p[0] for p in points)), decades(
         min(p[1] for p in points), max(p[1] for p in points))
-    width, height, left, top = 560, 300, 80, 40
+    width, height, left, top = 560, 300, 80, 52
     fx, fy = scale(xs[0], xs[-1], width), scale(ys[0], ys[-1] if len(ys) > 1 else ys[0] * 10, height)
     parts = [f'<text x="{left}" y="20" {STYLE} font-weight="bold">{escape(title)}</text>']
     for v in xs:
@@ -80,6 +80,6 @@ def lines(title: str, series: dict[str, Sequence[tuple[float, float]]], across: 
         parts += [f'<circle cx="{left + fx(a):.1f}" cy="{top + height - fy(b):.1f}" r="3" fill="{colour}"/>'
                   for a, b in curve]
         end = curve[-1]
-        parts.append(f'<text x="{left + fx(end[0]) + 8:.1f}" y="{top + height - fy(end[1]) + 4:.1f}" {STYLE}>'
+        parts.append(f'<text x="{left + fx(end[0]) + 8:.1f}" y="{top + height - fy(end[1]) - 8:.1f}" {STYLE}>'
                      f'{escape(name)}</text>')
     return svg(left + width + 160, top + height + 60, parts)

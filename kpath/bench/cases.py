@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -154,6 +153,17 @@ def folder() -> Path:
     return Path(os.environ.get("KPATH_BENCH_DIR") or tempfile.gettempdir())
 
 
+#: Runs the command and tells what it took; a process of its own, as a child is charged for the memory of who starts it.
+WATCHED = """
+import resource, subprocess, sys, time
+start = time.perf_counter_ns()
+status = subprocess.run([sys.executable, "-m", "kpath", *sys.argv[1:]]).returncode
+wall = time.perf_counter_ns() - start
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(int((used.ru_utime + used.ru_stime) * 1e9), wall, used.ru_maxrss * 1024, status, file=sys.stderr)
+"""
+
+
 @dataclass(frozen=True)
 class Whole:
     """What one process `kpath replay` took, from its start to its end: ns of processor time, ns, bytes of memory."""
@@ -168,23 +178,18 @@ def whole(kind: str, packets: int, jobs: int = 1) -> Whole:
     path = captures.make(kind, packets, folder())
     host_file = path.with_suffix(".host.json")
     host_file.write_text(json.dumps(HOST_FILE))
-    argv = [sys.executable, "-m", "kpath", "replay", str(path), "--host", str(host_file), "-j", str(jobs)]
+    argv = ["replay", str(path), "--host", str(host_file), "-j", str(jobs)]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    start = time.perf_counter_ns()
-    with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        assert process.stdout is not None
-        out = process.stdout.read()
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    wall = time.perf_counter_ns() - start
+    process = subprocess.run([sys.executable, "-c", WATCHED, *argv], env=env, capture_output=True, text=True)
+    cpu, wall, memory, status = (int(n) for n in process.stderr.split()[-4:])
     # A replay that goes astray is another amount of work.
-    told = re.search(r"agreement +([0-9,]+) of ([0-9,]+) segments", out)
-    if process.returncode not in (0, 1) or told is None:
-        raise AssertionError(f"{' '.join(argv)}: exit status {process.returncode}")
+    told = re.search(r"agreement +([0-9,]+) of ([0-9,]+) segments", process.stdout)
+    if status not in (0, 1) or told is None:
+        raise AssertionError(f"kpath {' '.join(argv)}: exit status {status}")
     matched, most = (int(text.replace(",", "")) for text in told.groups())
     if matched < 0.99 * most:
         raise AssertionError(f"{matched:,} of {most:,} segments agree")
-    return Whole(int((used.ru_utime + used.ru_stime) * 1e9), wall, used.ru_maxrss * 1024)
+    return Whole(cpu, wall, memory)
 
 
 @contextmanager
