@@ -2,7 +2,8 @@
 
 Unlike times they repeat. The baseline (instructions.json) says how many there were; a change of more than 3 % fails
 unless the baseline is updated with it (--update). Only functions of kpath's modules count: what the C library does
-depends on the machine. Another compiler makes other code: then nothing is compared, and that is said.
+depends on the machine. Another compiler, or flags of another Python's build, make other code: each has a baseline of its
+own, and where there is none nothing is compared, and that is said.
 """
 
 import argparse
@@ -12,8 +13,10 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from kpath.bench import captures
 
@@ -46,6 +49,22 @@ def compiler() -> str:
     """The C compiler's version line."""
     words = (os.environ.get("CC") or "cc").split()
     return subprocess.run([*words, "--version"], check=True, capture_output=True, text=True).stdout.splitlines()[0]
+
+
+def flags() -> str:
+    """What extensions are compiled with."""
+    return " ".join((sysconfig.get_config_var("CFLAGS") or "").split())
+
+
+def baseline(known: list[dict[str, Any]]) -> dict[str, float] | None:
+    """The counts for this compiler with these flags, of all that are known."""
+    return next((b["instructions"] for b in known if (b["compiler"], b["flags"]) == (compiler(), flags())), None)
+
+
+def updated(known: list[dict[str, Any]], counted: dict[str, float]) -> list[dict[str, Any]]:
+    """The same with what was counted here."""
+    others = [b for b in known if (b["compiler"], b["flags"]) != (compiler(), flags())]
+    return [*others, {"compiler": compiler(), "flags": flags(), "instructions": counted}]
 
 
 def count(name: str) -> float:
@@ -91,19 +110,22 @@ def main() -> int:
         print("valgrind is not installed: instructions are not counted")
         return 0
     counted = {name: round(count(name), 1) for name in WORK}
-    if args.update:
-        BASELINE.write_text(json.dumps({"compiler": compiler(), "instructions": counted}, indent=1) + "\n")
     known = json.loads(BASELINE.read_text())
-    comparable = known["compiler"] == compiler()
+    if args.update:
+        known = updated(known, counted)
+        BASELINE.write_text(json.dumps(known, indent=1) + "\n")
+    before = baseline(known)
     missed = 0
     for name, now in counted.items():
-        before = known["instructions"][name]
-        far = comparable and abs(now / before - 1) > TOLERANCE
+        if before is None:
+            print(f"{name:<32} {now:>10,.1f}")
+            continue
+        far = abs(now / before[name] - 1) > TOLERANCE
         missed += far
-        print(f"{name:<32} {now:>10,.1f}   baseline {before:>10,.1f}   {100 * (now / before - 1):+6.1f} %"
+        print(f"{name:<32} {now:>10,.1f}   baseline {before[name]:>10,.1f}   {100 * (now / before[name] - 1):+6.1f} %"
               f"{'  more than 3 % apart: explain it, and run with --update' if far else ''}")
-    if not comparable:
-        print(f"the baseline is {known['compiler']}'s, this is {compiler()}: not compared")
+    if before is None:
+        print(f"no baseline for {compiler()} with {flags()}: not compared")
     return 1 if missed else 0
 
 

@@ -66,6 +66,16 @@ fn=(1)
     assert instructions.own(profile) == 124
 
 
+def test_each_compiler_and_set_of_flags_has_a_baseline(monkeypatch):
+    known = instructions.updated([], {"a": 100.0})
+    monkeypatch.setattr(instructions, "flags", lambda: "-O1")
+    assert instructions.baseline(known) is None
+    known = instructions.updated(instructions.updated(known, {"a": 1.0}), {"a": 200.0})
+    assert instructions.baseline(known) == {"a": 200.0}
+    monkeypatch.undo()
+    assert instructions.baseline(known) == {"a": 100.0}
+
+
 def test_the_chart_shows_what_was_measured():
     case = cases.replay_case("download", 1000)
     found = [measure.Measured(case, 500.0, 400.0)]
