@@ -2,8 +2,8 @@
 
 Unlike times they repeat. The baseline (instructions.json) says how many there were; a change of more than 3 % fails
 unless the baseline is updated with it (--update). Only functions of kpath's modules count: what the C library does
-depends on the machine. Another compiler, or flags of another Python's build, make other code: each has a baseline of its
-own, and where there is none nothing is compared, and that is said.
+depends on the machine. Another compiler, or flags of another Python's build, make other code: each has a baseline of
+its own, and where there is none nothing is compared, and that is said.
 """
 
 import argparse
