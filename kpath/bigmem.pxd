@@ -5,6 +5,8 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t
 
 cdef void *big_alloc(size_t n) except NULL     # zeroed
+# Makes room in malloc'ed memory for `need` elements of `size` bytes; what is there stays.
+cdef int grow(void **p, Py_ssize_t *room, Py_ssize_t need, size_t size) except -1
 cdef void big_free(void *p, size_t n) noexcept nogil
 
 cdef class Column:

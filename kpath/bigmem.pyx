@@ -2,8 +2,12 @@
 """Memory for a whole capture (see bigmem.pxd)."""
 
 from libc.stdint cimport int64_t
+from libc.stdlib cimport realloc
 from posix.mman cimport (MAP_ANONYMOUS, MAP_FAILED, MAP_NORESERVE, MAP_PRIVATE, PROT_READ, PROT_WRITE, madvise, mmap,
                          munmap)
+
+cdef enum:
+    FIRST_ROOM = 64
 
 cdef extern from *:
     """
@@ -12,6 +16,21 @@ cdef extern from *:
     #endif
     """
     int MADV_HUGEPAGE
+
+
+cdef int grow(void **p, Py_ssize_t *room, Py_ssize_t need, size_t size) except -1:
+    cdef Py_ssize_t want = room[0] * 2 if room[0] else FIRST_ROOM
+    cdef void *q
+    if need <= room[0]:
+        return 0
+    while want < need:
+        want *= 2
+    q = realloc(p[0], <size_t>want * size)
+    if q == NULL:
+        raise MemoryError
+    p[0] = q
+    room[0] = want
+    return 0
 
 
 cdef void *big_alloc(size_t n) except NULL:

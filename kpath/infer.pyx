@@ -5,9 +5,9 @@ They are rows of numbers, not objects: a capture may have a million connections.
 """
 
 from libc.stdint cimport int64_t
-from libc.stdlib cimport free, qsort, realloc
+from libc.stdlib cimport free, qsort
 
-from .bigmem cimport Column
+from .bigmem cimport Column, grow
 from .segments cimport Conn, Table
 from .timeline cimport Did, Move, Moves, Timeline
 
@@ -79,14 +79,9 @@ cdef class Inference:
 
     cdef int add(self, int64_t t0, int64_t thread, int64_t slot, int op, int64_t a0=0, int64_t a1=0, int64_t a2=0,
                  int64_t address=-1) except -1:
-        cdef Py_ssize_t room
         cdef Row *p
         if self.n == self.room:
-            room = 2 * self.room + 64
-            p = <Row *>realloc(self.row, room * sizeof(Row))
-            if p == NULL:
-                raise MemoryError
-            self.row, self.room = p, room
+            grow(<void **>&self.row, &self.room, self.n + 1, sizeof(Row))
         p = &self.row[self.n]
         p.t0, p.thread, p.slot, p.op, p.address, p.order = t0, thread, slot, op, address, self.n
         p.a[0], p.a[1], p.a[2] = a0, a1, a2

@@ -14,7 +14,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memset
 
-from .bigmem cimport Column, big_alloc, big_free
+from .bigmem cimport Column, big_alloc, big_free, grow
 
 FLAG_NAMES = ((0x02, "S"), (0x01, "F"), (0x04, "R"), (0x08, "P"), (0x20, "U"), (0x40, "E"), (0x80, "W"), (0x100, "A"),
               (0x10, "."))
@@ -245,12 +245,7 @@ cdef class Table:
         cdef Py_ssize_t i = self.direction_of.setdefault((<uint64_t>src << 32) | dst, self.ndirection)
         if i < self.ndirection:
             return i
-        if i == self.direction_room:
-            p = <Direction *>realloc(self.direction, (2 * i + 16) * sizeof(Direction))
-            if p == NULL:
-                raise MemoryError
-            self.direction = p
-            self.direction_room = 2 * i + 16
+        grow(<void **>&self.direction, &self.direction_room, i + 1, sizeof(Direction))
         p = &self.direction[i]
         memset(p, 0, sizeof(Direction))
         p.src, p.dst, p.v[3] = src, dst, 255
@@ -372,16 +367,10 @@ cdef class Table:
 
     cdef int32_t open(self, Seg *s, int64_t at, int32_t earlier) except -2:
         """A new connection for the 4-tuple of `s`; from then on `find` returns it."""
-        cdef Py_ssize_t room
         cdef Conn *p
         if self.nconn == self.conn_room:
-            room = self.conn_room * 2 if self.conn_room else 64
-            p = <Conn *>realloc(self.conn, room * sizeof(Conn))
-            if p == NULL:
-                raise MemoryError
-            self.conn = p
-            self.conn_room = room
-            self.rehash(room * 4)
+            grow(<void **>&self.conn, &self.conn_room, self.nconn + 1, sizeof(Conn))
+            self.rehash(self.conn_room * 4)
         p = &self.conn[self.nconn]
         memset(p, 0, sizeof(Conn))
         if s.side == SENT:
@@ -575,10 +564,7 @@ cdef class Table:
                     newest = other.open(s, -1, -1)
                 if other.nconn > room:
                     k = room
-                    room = other.nconn * 2
-                    now = <int32_t *>realloc(now, room * sizeof(int32_t))
-                    if now == NULL:
-                        raise MemoryError
+                    grow(<void **>&now, &room, other.nconn, sizeof(int32_t))
                     while k < room:
                         now[k] = -1
                         k += 1

@@ -11,8 +11,9 @@ The rules, and how far they can be trusted:
 """
 
 from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t
-from libc.stdlib cimport free, realloc
+from libc.stdlib cimport free
 
+from .bigmem cimport grow
 from .segments cimport ACK, ARRIVED, FIN, PSH, RST, SENT, SYN, URG, Conn, Seg, Table
 
 cdef enum:
@@ -54,14 +55,8 @@ cdef struct State:
 
 
 cdef int add(Moves *m, int64_t t, int64_t length, int flags) except -1:
-    cdef Py_ssize_t room
-    cdef Move *p
     if m.n == m.room:
-        room = 2 * m.room + 16
-        p = <Move *>realloc(m.p, room * sizeof(Move))
-        if p == NULL:
-            raise MemoryError
-        m.p, m.room = p, room
+        grow(<void **>&m.p, &m.room, m.n + 1, sizeof(Move))
     m.p[m.n].t, m.p[m.n].length, m.p[m.n].flags, m.p[m.n].fresh = t, length, flags, m.fresh
     m.fresh = False
     m.n += 1
