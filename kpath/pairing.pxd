@@ -39,5 +39,6 @@ cdef class Pairing:
     cdef void gap(self, const int64_t *c, Py_ssize_t n, const int64_t *e, Py_ssize_t m,
                   const int64_t *mate) noexcept nogil
     cdef void count_pair(self, int64_t c, int64_t e) noexcept nogil
+    cdef void count_compared(self, int64_t c, int64_t e, uint32_t bits) noexcept nogil
     cdef void count_one(self, int64_t c, int64_t e) noexcept nogil
     cdef void note(self, int64_t t, int64_t c, int64_t e, uint32_t bits) noexcept nogil

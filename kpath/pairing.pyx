@@ -48,12 +48,6 @@ cdef inline uint64_t exact_key(const Seg *s) noexcept nogil:
     return mix(h, s.opts)
 
 
-cdef inline bint alike(const Seg *a, const Seg *b) noexcept nogil:
-    """As if by exact_key()."""
-    return (a.seq == b.seq and a.len == b.len and a.flags == b.flags and a.win == b.win and a.opts == b.opts and
-            a.ecn == b.ecn and (a.ack == b.ack or not a.flags & ACK) and (a.urg == b.urg or not a.flags & URG))
-
-
 cdef inline uint32_t differing(const Seg *a, const Seg *b, int64_t tolerance) noexcept nogil:
     """Bits of the fields that differ."""
     cdef uint32_t bits = 0
@@ -288,6 +282,7 @@ cdef class Pairing:
                  Py_ssize_t m) except -1:
         """Compares one connection: c and e are the indices of its segments."""
         cdef Py_ssize_t i = 0
+        cdef uint32_t bits
         cdef int64_t before = self.matched, first = self.first_t, fc = self.first_c, fe = self.first_e
         cdef uint32_t fb = self.first_bits
         self.captured += n
@@ -295,8 +290,11 @@ cdef class Pairing:
         self.first_t = <int64_t>1 << 62
         self.first_c = self.first_e = -1
         with nogil:
-            while i < n and i < m and alike(&self.cap.seg[c[i]], &self.emi.seg[e[i]]):
-                self.count_pair(c[i], e[i])
+            while i < n and i < m:
+                bits = differing(&self.cap.seg[c[i]], &self.emi.seg[e[i]], self.tolerance)
+                if bits & ~<uint32_t>(1 << F_TSVAL):
+                    break
+                self.count_compared(c[i], e[i], bits)
                 i += 1
         if i < n or i < m:
             self.rest(w, c + i, n - i, e + i, m - i)
@@ -372,7 +370,10 @@ cdef class Pairing:
                 j += 1
 
     cdef void count_pair(self, int64_t c, int64_t e) noexcept nogil:
-        cdef uint32_t bits = differing(&self.cap.seg[c], &self.emi.seg[e], self.tolerance)
+        self.count_compared(c, e, differing(&self.cap.seg[c], &self.emi.seg[e], self.tolerance))
+
+    cdef void count_compared(self, int64_t c, int64_t e, uint32_t bits) noexcept nogil:
+        """bits: the fields that differ."""
         cdef int64_t d
         cdef int f
         self.mate_c[c] = e
