@@ -28,8 +28,8 @@ UNITS = {"download: arriving segment": 8000, "upload: segment sent": 8000, "requ
 
 
 def download(n: int) -> None:
-    """n segments arrive in order."""
-    captures.download(n)
+    """n segments arrive in order; with the ACK for each train that is nine packets for eight."""
+    captures.flows(n * 9 // 8, 1)
 
 
 def upload(n: int) -> None:

@@ -26,7 +26,7 @@ US, MS, S = 10**3, 10**6, 10**9
 EPOCH, UPTIME = 1_700_000_000 * S, 1000 * S + 300 * US
 ISN, PEER_ISN = 0x10000000, 0x20000000
 MSS, PAYLOAD = 1460, 1448
-VERSION = 3  # of what is in the captures, which are kept
+VERSION = 4  # of what is in the captures, which are kept
 TRAIN, GAP, PAUSE = 8, 12 * US, 108 * US  # full segments come in trains, 500 Mbit/s on the whole
 RTT = 2 * MS
 DELAYED_ACK = 40 * MS
@@ -91,9 +91,10 @@ def new_host(connections: int = 1, route: dict[str, int] | None = None) -> Host:
     return host
 
 
-def connect(host: Host, slot: int, t: int, thread: int) -> None:
-    host.add_call(t, -1, thread, slot, OP["socket"])
-    host.add_call(t + US, -1, thread, slot, OP["connect"], PORT, s=PEER)
+def connect(host: Host, i: int, t: int) -> None:
+    """Connection i is opened, in slot and thread i."""
+    host.add_call(t, -1, i, i, OP["socket"])
+    host.add_call(t + US, -1, i, i, OP["connect"], ends(FIRST_PORT + i)[0], s=PEER)
 
 
 def load(host: Host, packets: list[Packet]) -> None:
@@ -114,28 +115,10 @@ def emitted(host: Host, since: int = 0) -> Iterator[Packet]:
         yield t, headers, len(headers) + length
 
 
-def download(n: int) -> list[Packet]:
-    """One flow of n packets: full segments arrive in order, an application reads them behind each train."""
-    arrivals = [from_peer(EPOCH + RTT, FIRST_PORT, SYN | ACK, -1, 0)]
-    start = EPOCH + 2 * RTT
-    headers = bytearray(from_peer(start, FIRST_PORT, ACK, 0, 0, PAYLOAD)[1])
-    for i in range(n):
-        t = start + i * GAP + i // TRAIN * PAUSE
-        struct.pack_into("!I", headers, 24, PEER_ISN + 1 + i * PAYLOAD & 0xFFFFFFFF)
-        struct.pack_into("!II", headers, 44, milliseconds(t), milliseconds(t - RTT))
-        arrivals.append((t, bytes(headers), DATA_HEADER + PAYLOAD))
-    host = new_host()
-    connect(host, 0, EPOCH, 0)
-    host.auto_reader(-1, True)
-    load(host, arrivals)
-    host.run()
-    return finish(host, arrivals, n)
-
-
 def upload(n: int) -> list[Packet]:
     """One flow of n packets: an application writes block after block, the peer acknowledges every second segment."""
     host = new_host()
-    connect(host, 0, EPOCH, 0)
+    connect(host, 0, EPOCH)
     for _ in range(n * PAYLOAD // BLOCK + 1):
         host.add_call(EPOCH + 2 * US, -1, 0, 0, OP["send"], BLOCK)
     arrivals = [from_peer(EPOCH + RTT, FIRST_PORT, SYN | ACK, -1, 0)]
@@ -168,7 +151,7 @@ def flows(n: int, count: int) -> list[Packet]:
     every = TRAIN * GAP + PAUSE
     turns = max((n - 3 * count) // ((TRAIN + 1) * count), 0) + 1
     arrivals = [from_peer(EPOCH + i * every + RTT, FIRST_PORT + i, SYN | ACK, -1, 0) for i in range(count)]
-    start = EPOCH + count * every + 2 * RTT
+    start = EPOCH + (count - 1) * every + 2 * RTT
     headers = [bytearray(from_peer(start, FIRST_PORT + i, ACK, 0, 0, PAYLOAD)[1]) for i in range(count)]
     for turn in range(turns):
         for i, h in enumerate(headers):
@@ -180,9 +163,7 @@ def flows(n: int, count: int) -> list[Packet]:
     arrivals.sort(key=lambda p: p[0])
     host = new_host(count)
     for i in range(count):
-        t = EPOCH + i * every
-        host.add_call(t, -1, i, i, OP["socket"])
-        host.add_call(t + US, -1, i, i, OP["connect"], ends(FIRST_PORT + i)[0], s=PEER)
+        connect(host, i, EPOCH + i * every)
     host.auto_reader(-1, True)
     load(host, arrivals)
     host.run()
@@ -235,7 +216,8 @@ def write(packets: list[Packet], path: Path) -> Path:
     return path
 
 
-KINDS: dict[str, Callable[[int], list[Packet]]] = {"download": download, "upload": upload, "requests": requests}
+KINDS: dict[str, Callable[[int], list[Packet]]] = {
+    "download": partial(flows, count=1), "upload": upload, "requests": requests}
 
 
 def maker(kind: str) -> Callable[[int], list[Packet]]:
