@@ -123,23 +123,25 @@ def test_established_connections_go_to_another_listener():
     assert c.counter("TCPMigrateReqFailure") == 0
 
 
-def test_a_handshake_ends_at_another_listener():
-    """tcp_v4_rcv(): the last ACK's listener has gone meanwhile (inet_csk_complete_hashdance())."""
-    c = group(FIRST, SECOND, tcp_migrate_req=1)
+def handshakes_lose_their_listener(c):
+    """The first one closes between the SYN-ACKs and the ACKs."""
     seqs = {port: knock(c, port) for port in PORTS}
     c.ok("close", FIRST)
     for port, seq in seqs.items():
         finish(c, port, seq)
+
+
+def test_a_handshake_ends_at_another_listener():
+    """tcp_v4_rcv(): the last ACK's listener has gone meanwhile (inet_csk_complete_hashdance())."""
+    c = group(FIRST, SECOND, tcp_migrate_req=1)
+    handshakes_lose_their_listener(c)
     assert accepted(c, SECOND) == len(PORTS)
     assert 0 < c.counter("TCPMigrateReqSuccess") < len(PORTS)
 
 
 def test_a_handshake_that_is_not_migrated_is_reset():
     c = group(FIRST, SECOND, tcp_migrate_req=0)
-    seqs = {port: knock(c, port) for port in PORTS}
-    c.ok("close", FIRST)
-    for port, seq in seqs.items():
-        finish(c, port, seq)
+    handshakes_lose_their_listener(c)
     resets = len(c.segments())
     assert resets and resets + accepted(c, SECOND) == len(PORTS)
 

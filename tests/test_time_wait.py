@@ -84,9 +84,8 @@ def test_bind_finds_the_port_in_use():
     c.fails(errno.EADDRINUSE, "bind", 4, LOCAL_PORT, s=LOCAL)
 
 
-def test_so_reuseaddr_binds_if_both_had_it():
-    """inet_bind_conflict(): TIME_WAIT keeps the socket's SO_REUSEADDR."""
-    c = fin_wait2()
+def listens_beside(c):
+    """The socket in FIN_WAIT2 goes on into TIME_WAIT; another one, with SO_REUSEADDR as it had, listens on its port."""
     c.ok("setsockopt", SLOT, socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     c.send("F.", ack=1)
     c.expect(".")
@@ -95,20 +94,19 @@ def test_so_reuseaddr_binds_if_both_had_it():
     c.ok("setsockopt", 4, socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     c.ok("bind", 4, LOCAL_PORT, s=LOCAL)
     c.ok("listen", 4, 5)
+
+
+def test_so_reuseaddr_binds_if_both_had_it():
+    """inet_bind_conflict(): TIME_WAIT keeps the socket's SO_REUSEADDR."""
+    c = fin_wait2()
+    listens_beside(c)
     assert c.host.pools()["tw_sock_TCP"] == 1
 
 
 def test_a_listener_takes_a_connection_that_opens_anew():
     """TCP_TW_SYN: the old one ends early (inet_twsk_deschedule_put()); the new ISN is above its last number."""
     c = fin_wait2(options=STAMPS)
-    c.ok("setsockopt", SLOT, socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    c.send("F.", ack=1)
-    c.expect(".")
-    c.ok("close")
-    c.ok("socket", 4)
-    c.ok("setsockopt", 4, socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    c.ok("bind", 4, LOCAL_PORT, s=LOCAL)
-    c.ok("listen", 4, 5)
+    listens_beside(c)
     later = encode_options({"mss": MSS, "ts": (c.tsval + 5000, 0)})
     c.raw(tcp_packet("S", PEER_ISN - 5000, 0, options=later))  # an earlier number, but a later timestamp
     assert c.expect("S.", ack=-5000).seq == 1 + 65535 + 2
