@@ -5,11 +5,12 @@ from libc.stdint cimport int64_t, uint32_t
 
 from .bigmem cimport Column
 from .segments cimport Conn, Seg, Table
+from .timeline cimport CONNECT_LEAD
 
 cdef enum:
     MS = 1000000
     STAMP_LEAD = 20000      # a segment is stamped this many ns before it is captured, roughly
-    INFERRED_LEAD = 3000    # the same where infer.pyx made the connect()
+    CALL_NS = 5000          # a call takes so long to reach the kernel (call_latency of kpath_c/sched.pyx)
     PIN_FIELDS = 7
 
 
@@ -52,7 +53,7 @@ def pins(Table table not None, clock, bint inferred=False):
             continue
         s = &table.seg[p.syn_out]
         row[0], row[1], row[2], row[3], row[4] = p.laddr, p.lport, p.raddr, p.rport, p.isn_out
-        lead = INFERRED_LEAD if inferred and not p.synack_out else STAMP_LEAD
+        lead = CONNECT_LEAD - CALL_NS if inferred and not p.synack_out else STAMP_LEAD
         row[5] = <uint32_t>(s.tsval - (s.t - lead - zero) // MS) if known and s.ts else -1
         row[6] = p.synack_out
         row += PIN_FIELDS

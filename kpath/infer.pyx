@@ -9,7 +9,7 @@ from libc.stdlib cimport free, qsort
 
 from .bigmem cimport Column, grow
 from .segments cimport Conn, Table
-from .timeline cimport Did, Move, Moves, Timeline
+from .timeline cimport CONNECT_LEAD, Did, Move, Moves, Timeline
 
 from .calls import AF_INET6, Calls
 
@@ -121,7 +121,7 @@ cdef class Inference:
             slot = self.new_slot()
             t = self.table.seg[p.syn_out].t
             self.add(t - 20 * US, c + 1, slot, self.socket, 0, self.family(p))
-            self.add(t - 8 * US, c + 1, slot, self.connect, p.rport, 0, 0, p.raddr)
+            self.add(t - CONNECT_LEAD, c + 1, slot, self.connect, p.rport, 0, 0, p.raddr)
             return self.use(c, slot, t)
         if p.synack_out and (p.laddr, p.lport) in self.listeners:
             t = self.timeline.established(c)

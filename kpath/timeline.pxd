@@ -3,6 +3,9 @@ from libc.stdint cimport int64_t, uint32_t
 
 from .segments cimport Table
 
+cdef enum:
+    CONNECT_LEAD = 8000     # ns by which an inferred connect() comes before its SYN
+
 cdef struct Move:           # one write or read
     int64_t t               # ns
     int64_t length
