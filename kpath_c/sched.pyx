@@ -49,7 +49,6 @@ cdef enum:
     PIN_BUCKETS = 1 << 10       # at first
     CALLS_AHEAD = 6             # how many calls before its turn a thread's task is fetched into the cache
     MANY_SOCKETS = 256          # half a megabyte of them
-    FETCHED = 2112              # bytes of a socket
     LARGE = 4 << 20             # bytes of an array that is worth huge pages
 
 cdef s64 NEVER = 0x7FFFFFFFFFFFFFFF
@@ -1414,7 +1413,7 @@ cdef inline void fetch_socket(engine *e, s64 i) noexcept nogil:
     if node == NULL or is_a_nulls(node):
         return
     sk = <u8 *>nulls_to_sk(node)
-    for line in range(0, FETCHED, 64):
+    for line in range(0, sizeof(tcp_sock), 64):
         prefetch(sk + line)
 
 
