@@ -156,7 +156,8 @@ def play(
     """Runs the host and compares; the arguments are those of `replay`."""
     cap, table, spec, ops = p.capture, p.table, p.spec, p.kernel_side.OPS
     warnings = list(p.warnings)
-    calls = p.recorded or infer.infer(table, cap.path, ops, spec.congestion_control in PACED)
+    calls = p.recorded if p.recorded is not None else infer.infer(table, cap.path, ops,
+                                                                  spec.congestion_control in PACED)
     arrivals = table.arrivals(cap.t, cap.off, cap.caplen, cap.origlen, p.local.numbers())
     kernel = build_host(spec, p.kernel_side)
     try:

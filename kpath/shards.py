@@ -18,9 +18,8 @@ from typing import Any
 from . import compare
 from .errors import InputError
 from .pairing import FIELDS
-from .replay import Prepared, play, prepare
+from .replay import Prepared, play
 
-__all__ = ["prepare", "replay"]
 SUMS = ("packets_in", "segments_captured", "segments_emitted", "segments_matched", "segments_in_time",
         "connections_replayed")
 Share = dict[str, Any]  # the summary of a part, the numbers of its connections, and its exit status

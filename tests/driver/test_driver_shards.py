@@ -10,6 +10,7 @@ import pytest
 from kpath import shards
 from kpath.bench import captures, cases
 from kpath.cli import main
+from kpath.replay import prepare
 
 TRACES = Path(__file__).resolve().parents[2] / "traces"
 #: these tell of times in us, and connections that share a processor wait for each other
@@ -44,11 +45,11 @@ def test_all_that_is_told_is_the_same(many, capsys, jobs):
 
 def test_each_process_has_its_part(many):
     """Else the comparison above would compare nothing."""
-    prepared = shards.prepare(many[0], host=many[2])
+    prepared = prepare(many[0], host=many[2])
     whole = prepared.table.nconn
     parts = []
     for part in range(3):
-        prepared = shards.prepare(many[0], host=many[2])
+        prepared = prepare(many[0], host=many[2])
         parts.append(len(shards.share(prepared, part, 3, None)["numbers"]))
     assert sum(parts) == whole and min(parts) > whole // 6
 
