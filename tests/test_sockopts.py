@@ -31,7 +31,8 @@ def test_bbr_tells_bandwidth_and_rtt():
     c.send(".", ack=10 * MSS)
     low, high, rtt, pacing, cwnd = struct.unpack("=5I", read(c, TCP_CC_INFO))
     assert (high, rtt, pacing, cwnd) == (0, 10_000, 739, 739)
-    assert low == pytest.approx(10 * MSS / 0.010, rel=0.1)
+    per_us = (10 << 24) // 10_000  # BW_SCALE: packets in units of 2^-24
+    assert low == per_us * MSS * 1_000_000 >> 24
 
 
 def test_dctcp_tells_alpha():
