@@ -130,9 +130,9 @@ cdef class Host:
     cdef bint is_set_up
     cdef bint clock_given
     cdef object before_gro          # whether what arrives has not been through GRO; None: as load() finds
-    cdef list arrays
-    cdef list planned
-
+    cdef list arrays                # that the engine points into
+    cdef list packets               # given to receive()
+    cdef object planned             # times that plans point into
     cdef list streams_kept
     cdef dict pool_left
 
@@ -177,7 +177,8 @@ cdef class Host:
         for addr in addrs:
             self.add_addr(addr)
         self.arrays = []
-        self.planned = []
+        self.packets = []
+        self.planned = None
         self.streams_kept = []
 
     cdef int device_limits(self, dict dev) except -1:
@@ -426,31 +427,57 @@ cdef class Host:
         packet held and on the wire): int64 arrays of one length.
         """
         self.alive()
-        cdef s64[::1] vt, vo, vc, vl
-        cdef Py_ssize_t i
+        cdef const s64[::1] vt, vo, vc, vl
         if self.has_view:
             raise RuntimeError("load: a Host takes one capture")
         PyObject_GetBuffer(buf, &self.view, PyBUF_SIMPLE)
         self.has_view = True
         self.keep = buf
+        self.e.buf = <u8 *>self.view.buf
+        self.e.buf_len = <size_t>self.view.len
         if not len(t):
             return
         vt, vo, vc, vl = t, off, caplen, origlen
-        if not (vt.shape[0] == vo.shape[0] == vc.shape[0] == vl.shape[0]):
-            raise ValueError("load: arrays of different lengths")
-        for i in range(vt.shape[0]):
-            if vo[i] < 0 or vc[i] < 0 or vl[i] < vc[i] or vo[i] + vc[i] > self.view.len:
-                raise ValueError(f"load: packet {i}: outside the buffer")
+        self.check_packets("load", vt, vo, vc, vl)
         self.arrays = [t, off, caplen, origlen]
-        self.e.buf = <u8 *>self.view.buf
-        self.e.buf_len = <size_t>self.view.len
-        self.e.arr_t = &vt[0]
-        self.e.arr_off = &vo[0]
-        self.e.arr_cap = &vc[0]
-        self.e.arr_len = &vl[0]
+        self.e.arr_t = <s64 *>&vt[0]
+        self.e.arr_off = <s64 *>&vo[0]
+        self.e.arr_cap = <s64 *>&vc[0]
+        self.e.arr_len = <s64 *>&vl[0]
         self.e.n_arr = vt.shape[0]
         if self.before_gro is None:
             self.n.dev.behind_gro = not engine_before_gro(&self.e)
+
+    cdef int check_packets(self, str who, const s64[::1] t, const s64[::1] off, const s64[::1] caplen,
+                           const s64[::1] origlen) except -1:
+        cdef Py_ssize_t i
+        if not (t.shape[0] == off.shape[0] == caplen.shape[0] == origlen.shape[0]):
+            raise ValueError(f"{who}: arrays of different lengths")
+        for i in range(t.shape[0]):
+            if off[i] < 0 or caplen[i] < 0 or origlen[i] < caplen[i] or off[i] + caplen[i] > self.view.len:
+                raise ValueError(f"{who}: packet {i}: outside the buffer")
+        return 0
+
+    def load_more(self, t, off, caplen, origlen):
+        """Further packets, behind those of load() and of earlier load_more()s, in the buffer that load() was given.
+
+        The arrays are as load()'s, are copied, and need not live on; nor need load()'s from then on. Packets that
+        have been delivered are forgotten. drops() numbers packets from the beginning of the replay. Whether the capture
+        was taken in front of GRO stays as the first load() found it. A poll of the device and the application's waking
+        look at the packets behind the one that arrives, so run() is to stop a little (2 ms do) before the last packet
+        loaded as long as more are to come. RuntimeError: nothing was loaded. ValueError: as load().
+        """
+        self.alive()
+        cdef const s64[::1] vt, vo, vc, vl
+        if not self.has_view:
+            raise RuntimeError("load_more: load() comes first")
+        if not len(t):
+            return
+        vt, vo, vc, vl = t, off, caplen, origlen
+        self.check_packets("load_more", vt, vo, vc, vl)
+        if engine_load_more(&self.e, &vt[0], &vo[0], &vc[0], &vl[0], vt.shape[0]):
+            raise MemoryError()
+        self.arrays = []
 
     def add_call(self, s64 t0, s64 t1, int thread, int slot, int op, s64 a0=0, s64 a1=0, s64 a2=0, s64 a3=0, str s="",
                  ret=None, errno=None, iov=None):
@@ -490,22 +517,58 @@ cdef class Host:
     def add_calls(self, const s64[::1] rows not None, const s64[::1] addresses not None):
         """Many calls at once, in order of t0: rows of (t0, thread, slot, op, a0, a1, a2, address or -1).
 
-        address: a place in `addresses`, see pin_all(). When they were over is not known.
+        address: a place in `addresses`, see pin_all(). When they were over is not known. Calls that were added before
+        and have not begun may be later than some of these: they are merged by t0, those added earlier first among
+        equals, which changes the numbers of calls that have not begun. One whose time is past begins at once.
         """
         self.alive()
         cdef call_ev c
         cdef Py_ssize_t i
+        cdef s64 first = self.e.n_calls
         if rows.shape[0] % CALL_FIELDS:
             raise ValueError(f"add_calls: expected {CALL_FIELDS} numbers a row, found {rows.shape[0]} in all")
-        for i in range(0, rows.shape[0], CALL_FIELDS):
-            memset(&c, 0, sizeof(c))
-            c.t0, c.t1, c.slot, c.op = rows[i], -1, <int>rows[i + 2], <int>rows[i + 3]
-            c.a0, c.a1, c.a2 = rows[i + 4], rows[i + 5], rows[i + 6]
-            if rows[i + 7] >= 0:
-                words_to_in6(addresses, rows[i + 7], &c.addr)
-                c.has_addr = 1
-            if engine_add_call(&self.e, &c, <int>rows[i + 1]) < 0:
+        try:
+            for i in range(0, rows.shape[0], CALL_FIELDS):
+                memset(&c, 0, sizeof(c))
+                c.t0, c.t1, c.slot, c.op = rows[i], -1, <int>rows[i + 2], <int>rows[i + 3]
+                c.a0, c.a1, c.a2 = rows[i + 4], rows[i + 5], rows[i + 6]
+                if rows[i + 7] >= 0:
+                    words_to_in6(addresses, rows[i + 7], &c.addr)
+                    c.has_addr = 1
+                if engine_add_call(&self.e, &c, <int>rows[i + 1]) < 0:
+                    raise MemoryError()
+            if engine_merge_calls(&self.e, first):
                 raise MemoryError()
+        except BaseException:
+            self.e.n_calls = first
+            raise
+
+    def lengthen(self, int slot, s64 more):
+        """The last send call of this slot that was added and is not over becomes `more` bytes longer, as if it had been
+        so from the beginning, whether it has begun or not.
+
+        False: there is none, or one that can not: it would exceed what one call can move (2 GiB - 4 KiB), has parts
+        (iov), was made with MSG_ZEROCOPY, or waits for the answer to a SYN that took data. The first lengthen() behind
+        each run(), forget() and added call looks at all calls that there are; the others cost nothing.
+        """
+        self.alive()
+        cdef int done
+        if more < 0:
+            raise ValueError(f"lengthen: {more} bytes")
+        done = engine_lengthen(&self.e, slot, more)
+        if done < 0:
+            raise MemoryError()
+        return done != 0
+
+    def forget(self):
+        """Drops what is over, so that memory stays bounded: calls that are over, with all that they gave; emitted
+        segments; threads that are in no call, have none to come, and have closed what they wrote to.
+
+        The numbers of calls and of emitted segments start anew: calls that are left come first, in their order;
+        emitted_count() is 0. Connections, probes, drops and counters stay. Views of emitted_buffers() end.
+        """
+        self.alive()
+        engine_forget(&self.e)
 
     cdef int text_of_call(self, call_ev *c, bytes b) except -1:
         if len(b) > BLOB_MIN:
@@ -522,31 +585,43 @@ cdef class Host:
         memcpy(c.more.blob, <const char *>b, len(b))
         return 0
 
-    def auto_reader(self, int slot, bint on, limit_len=None):
-        """Whether data on this socket (-1: on every one that is not named itself) is read as it arrives."""
+    def auto_reader(self, int slot, bint on, limit_len=None, *, bint planned=False):
+        """Whether data on this socket (-1: on every one that is not named itself) is read as it arrives.
+
+        planned: it is read only at the times of plan_reads(), also before there are any; without, a reader for which
+        none are known when its connection opens reads as data arrives, until it gets some. off for one slot: also its
+        reader that exists ends, and its planned times are dropped. on counts for sockets that open from now on.
+        """
         self.alive()
         if slot < 0:
-            self.e.auto_read_all = on
-            return
-        if engine_slot(&self.e, slot):
+            engine_auto_read_all(&self.e, on, planned)
+        elif engine_auto_read(&self.e, slot, on, planned):
             raise ValueError(f"auto_reader: slot {slot}")
-        self.e.auto_read[slot] = 1 if on else 2
 
     def plan_reads(self, const s64[::1] rows not None, const s64[::1] times not None):
         """Readers that read all there is at known times: rows of (slot, first, n), places in `times`.
 
-        A time is ns << 1; | 1: only if an ACK is owed.
+        A time is ns << 1; | 1: only if an ACK is owed. Times of a slot that has some left come behind them and are to
+        be later. A reader that had run out of them, or that read as data arrived, goes on with the new ones. What the
+        first call plans stays in `times`, which the host keeps; later ones copy. A slot's plan ends with its socket.
         """
         self.alive()
         cdef Py_ssize_t i
+        cdef bint first = self.planned is None
+        cdef int err
         if rows.shape[0] % PLAN_FIELDS:
             raise ValueError(f"plan_reads: expected {PLAN_FIELDS} numbers a row, found {rows.shape[0]} in all")
         for i in range(0, rows.shape[0], PLAN_FIELDS):
             if rows[i + 1] < 0 or rows[i + 2] < 0 or rows[i + 1] + rows[i + 2] > times.shape[0]:
                 raise ValueError(f"plan_reads: slot {rows[i]}: outside the {times.shape[0]} times")
-            if rows[i + 2] and engine_plan_reads(&self.e, <int>rows[i], <s64 *>&times[rows[i + 1]], rows[i + 2]):
-                raise ValueError(f"plan_reads: slot {rows[i]}")
-        self.planned.append(times)
+        if first:
+            self.planned = times
+        for i in range(0, rows.shape[0], PLAN_FIELDS):
+            if not rows[i + 2]:
+                continue
+            err = engine_plan_reads(&self.e, <int>rows[i], <s64 *>&times[rows[i + 1]], rows[i + 2], first)
+            if err:
+                raise MemoryError() if err == -ENOMEM else ValueError(f"plan_reads: slot {rows[i]}")
 
     def auto_accept(self, int slot, bint on, int first_new_slot=-1):
         """A listener accepts whatever completes, into the slots from first_new_slot on."""
@@ -565,6 +640,14 @@ cdef class Host:
         self.alive()
         self.e.want_probes = on
 
+    def want_tcp_info(self, bint on):
+        """Whether the last tcp_info of a connection that is gone is kept, 320 bytes each (on at first).
+
+        Without, connections() gives None for the tcp_info, segs_in and segs_out of such a one.
+        """
+        self.alive()
+        self.e.want_infos = on
+
     def run(self, until=None):
         """Handles everything up to `until` (ns; None: to the end of the input)."""
         self.alive()
@@ -572,7 +655,7 @@ cdef class Host:
         cdef s64 first = 0x7FFFFFFFFFFFFFFF
         cdef s64 i
         if self.e.n_arr:
-            first = self.e.arr_t[0]
+            first = self.e.arr_t[self.e.arr_base]
         if self.e.n_calls:
             first = min(first, self.e.calls[0].t0)
         if until is not None:
@@ -601,7 +684,7 @@ cdef class Host:
         """Delivers IP packets that the device finds in one poll. The first one's index, for drops()."""
         self.alive()
         cdef s64 at = self.now if t is None else t
-        cdef s64 index = self.e.n_arr + len(self.arrays)
+        cdef s64 index = self.e.n_arr + len(self.packets)
         cdef s64 count = len(packets)
         cdef s64 *where = <s64 *>malloc(<size_t>(2 * count + 1) * sizeof(s64))
         cdef s64 i
@@ -614,7 +697,7 @@ cdef class Host:
                 where[i] = <s64><size_t><u8 *>packet
                 where[count + i] = len(packet)
             self.start_clock(at)
-            self.arrays += packets
+            self.packets += packets
             with nogil:
                 engine_receive(&self.e, where, where + count, count, index, at)
         finally:
@@ -842,11 +925,11 @@ cdef class Host:
                 info.tcpi_state = c.sk.sk_state
             elif c.info != NULL:
                 memcpy(&info, c.info, sizeof(info))
-            d = tcp_info_dict(&info)
+            d = tcp_info_dict(&info) if c.sk != NULL or c.info != NULL else None
             out.append({"laddr": str_of(&c.laddr), "lport": c.lport, "raddr": str_of(&c.raddr), "rport": c.rport,
                         "passive": bool(c.passive), "t_open": c.t_open,
                         "state": "TIME_WAIT" if i in waiting else STATES[c.state],
-                        "segs_in": d["tcpi_segs_in"], "segs_out": d["tcpi_segs_out"], "tcp_info": d})
+                        "segs_in": d and d["tcpi_segs_in"], "segs_out": d and d["tcpi_segs_out"], "tcp_info": d})
         return out
 
     cdef set in_time_wait(self):

@@ -80,6 +80,8 @@ cdef struct task:
     u8 timed_out
     u8 woken                    # its wake-up has been seen and it is in the run queue for that
     u8 due                      # a recv that holds all it is known to have returned: it ran before the next arrival
+    u16 last_op                 # of the call that was over last
+    int place                   # engine_forget(): its index from now on
     s64 woken_at                # ns real
     socket *sock                # whose waiters list it is in
     task *wait_next
@@ -141,6 +143,7 @@ cdef struct read_plan:
     s64 *at
     s64 n
     s64 i
+    s64 room                    # how many fit into `at`, which is malloc'ed; 0: it is the caller's
 
 # A pinned connection: in a hash by 4-tuple for its numbers and, until its port is taken, in one by the peer for that.
 # Places in engine.pins, 0 is none.
@@ -184,7 +187,8 @@ cdef struct engine:
     s64 busy_until              # when the processor is free for the application
     s64 tick_latency            # ns from a tick to the wheel's softirq
     s64 hrtimer_latency         # ns from an hrtimer's expiry to its softirq
-    # arrivals
+    # Arrivals, numbered from the beginning of the replay. Those before arr_base are forgotten: the arrays would begin
+    # that much before the memory that they are in.
     u8 *buf
     size_t buf_len
     s64 *arr_t
@@ -193,6 +197,9 @@ cdef struct engine:
     s64 *arr_len
     s64 n_arr
     s64 arr_i
+    s64 arr_base
+    s64 *own[4]                 # the memory of arr_t to arr_len once more has been loaded; NULL: it is the caller's
+    s64 max_own
     s64 poll_first              # a device that is polled: its next poll finds this one to poll_last; -1 not known
     s64 poll_last
     sock *ahead[AHEAD]          # of packet i at i % AHEAD: its socket as it looked when that was fetched
@@ -201,7 +208,10 @@ cdef struct engine:
     s64 n_calls
     s64 max_calls
     s64 call_i
-    s64 entered                 # index of the call that was entered last, or went on
+    s64 entered                 # index of the call that was entered last, or went on; -1: it is forgotten
+    s64 *last_send              # one a slot: index of its last send call that is not over, if `sends_known` and it has one
+    int max_last_send
+    u8 sends_known
     kmem_cache task_pool
     kmem_cache frame_pool
     kmem_cache info_pool
@@ -222,7 +232,7 @@ cdef struct engine:
     int max_waiting
     socket **slots
     int n_slots
-    u8 auto_read_all
+    u8 auto_read_all            # 1, or READ_PLANNED
     u8 *auto_read               # one a slot
     read_plan *plans            # one a slot: when its reader reads, where that is known
     s64 *auto_accept            # one a slot: first slot for what is accepted, -1 not at all
@@ -242,6 +252,7 @@ cdef struct engine:
     s64 n_probes
     s64 max_probes
     u8 want_probes
+    u8 want_infos               # the last tcp_info of connections that are gone
     drop_rec *drops
     s64 n_drops
     s64 max_drops
@@ -280,7 +291,14 @@ cdef void engine_free(engine *e) noexcept nogil
 cdef s64 engine_add_call(engine *e, call_ev *c, int thread) noexcept nogil
 cdef call_more *more_of(call_ev *c) noexcept nogil
 cdef void call_free(call_ev *c) noexcept nogil
-cdef int engine_plan_reads(engine *e, int slot, s64 *at, s64 n) noexcept nogil
+cdef int engine_plan_reads(engine *e, int slot, s64 *at, s64 n, bint stays) noexcept nogil
+cdef int engine_auto_read(engine *e, int slot, bint on, bint planned) noexcept nogil
+cdef void engine_auto_read_all(engine *e, bint on, bint planned) noexcept nogil
+cdef int engine_load_more(engine *e, const s64 *t, const s64 *off, const s64 *cap, const s64 *length,
+                          s64 count) noexcept nogil
+cdef int engine_merge_calls(engine *e, s64 first) noexcept nogil
+cdef int engine_lengthen(engine *e, int slot, s64 more) noexcept nogil
+cdef void engine_forget(engine *e) noexcept nogil
 cdef int engine_add_stream(engine *e, const stream_rec *stream) noexcept nogil
 cdef int engine_add_pin(engine *e, const pin_entry *pin) noexcept nogil
 cdef int engine_slot(engine *e, int slot) noexcept nogil

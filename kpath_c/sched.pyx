@@ -11,7 +11,7 @@ added to them; a send for whose rest there is room went on just before it return
 corpus (the kernel's tcp_sendmsg_locked and tcp_rcv_space_adjust events against arrivals and returns).
 """
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, memset, strlen, strncpy
+from libc.string cimport memcpy, memmove, memset, strlen, strncpy
 
 from kpath_c.headers.tcp cimport *
 from kpath_c.net_sock cimport sock_put
@@ -36,6 +36,7 @@ cdef enum:
     GROW_MIN = 1024
     READ_YES = 1                # engine.auto_read, one a slot; 0: as auto_read_all says
     READ_NO = 2
+    READ_PLANNED = 3            # at the times of its plan only, also while that has none
     COLD_NS = 10000000          # a processor idle for longer has cold caches
     BATCH_GAP_NS = 45000        # arrivals closer than this come in one go
     SLICE_NS = 3000000          # a woken task waits no longer than this for the processor
@@ -43,8 +44,11 @@ cdef enum:
     READER = 1                  # task.reader: reads what arrives
     ACCEPTER = 2                # accepts whatever completes
     PLANNED = 3                 # reads at the times of its slot's plan
-    FAR = -2                    # task.runq_pos
+    NOT_QUEUED = -1             # task.runq_pos
+    FAR = -2
     FAR_BUCKETS = 1 << 12
+    THREADS_MIN = 63            # engine.threads_mask at first
+    MAX_RW_COUNT = 0x7FFFF000   # no call moves more
     FAR_SHIFT = 24              # a bucket is 17 ms
     PIN_BUCKETS = 1 << 10       # at first
     CALLS_AHEAD = 6             # how many calls before its turn a thread's task is fetched into the cache
@@ -280,6 +284,9 @@ cdef void on_destroy(void *ctx, sock *sk) noexcept nogil:
     if sk.trace_id < 0:
         return
     c = &e.conns[sk.trace_id]
+    if not e.want_infos:
+        c.sk = NULL
+        return
     if c.info == NULL:
         c.info = kmem_cache_zalloc(&e.info_pool)
     if c.info != NULL:
@@ -746,22 +753,27 @@ cdef inline u32 thread_hash(int thread) noexcept nogil:
     return <u32>thread * 0x9E3779B1U
 
 
-cdef int grow_threads(engine *e) noexcept nogil:
-    """Twice as many places in the index of threads; it is never more than half full."""
-    cdef u32 size = (e.threads_mask + 1) * 2 if e.threads != NULL else 64
-    cdef int *index = <int *>calloc(size, sizeof(int))
+cdef void index_threads(engine *e) noexcept nogil:
+    """Enters all threads into the index, which has threads_mask + 1 places."""
     cdef u32 at
     cdef int i
+    memset(e.threads, 0, (<size_t>e.threads_mask + 1) * sizeof(int))
+    for i in range(e.n_tasks):
+        at = thread_hash(e.tasks[i].thread) & e.threads_mask
+        while e.threads[at]:
+            at = (at + 1) & e.threads_mask
+        e.threads[at] = i + 1
+
+
+cdef int grow_threads(engine *e) noexcept nogil:
+    """Twice as many places in the index of threads; it is never more than half full."""
+    cdef u32 mask = e.threads_mask * 2 + 1 if e.threads != NULL else THREADS_MIN
+    cdef void *index = realloc(e.threads, (<size_t>mask + 1) * sizeof(int))
     if index == NULL:
         return -ENOMEM
-    for i in range(e.n_tasks):
-        at = thread_hash(e.tasks[i].thread) & (size - 1)
-        while index[at]:
-            at = (at + 1) & (size - 1)
-        index[at] = i + 1
-    free(e.threads)
-    e.threads = index
-    e.threads_mask = size - 1
+    e.threads = <int *>index
+    e.threads_mask = mask
+    index_threads(e)
     return 0
 
 
@@ -800,10 +812,54 @@ cdef socket *socket_alloc(engine *e, int slot) noexcept nogil:
 
 
 cdef void plan_next(engine *e, task *t) noexcept nogil:
-    """The next time of a planned reader, if there is one."""
+    """The next time of a planned reader, if there is one; else what the plan holds is given back."""
     cdef read_plan *p = &e.plans[t.sock.slot]
     if p.i < p.n:
         runq_set(e, t, p.at[p.i] >> 1)
+        return
+    plan_drop(p)
+    # If more times come, it runs among others of the same time as if they had been known by now.
+    t.run_order = e.run_order
+    e.run_order += 1
+
+
+cdef void plan_drop(read_plan *p) noexcept nogil:
+    """The plan has no times (left)."""
+    if p.room:
+        free(p.at)
+    memset(p, 0, sizeof(read_plan))
+
+
+cdef int plan_append(read_plan *p, const s64 *at, s64 n) noexcept nogil:
+    """Adds times behind those that are left; the plan is in memory of its own from now on."""
+    cdef s64 left = p.n - p.i
+    cdef s64 *own = p.at
+    if n > p.room - left:
+        own = <s64 *>malloc(<size_t>(left + n) * sizeof(s64))
+        if own == NULL:
+            return -ENOMEM
+        memcpy(own, p.at + p.i, <size_t>left * sizeof(s64))
+        plan_drop(p)
+        p.room = left + n
+    else:
+        memmove(own, own + p.i, <size_t>left * sizeof(s64))
+    memcpy(own + left, at, <size_t>n * sizeof(s64))
+    p.at, p.i, p.n = own, 0, left + n
+    return 0
+
+
+cdef void plan_resume(engine *e, socket *s) noexcept nogil:
+    """A socket that has a reader has got (more) times: the reader reads at these, and at no other time."""
+    cdef task *t = <task *>s.reader
+    cdef u64 run_order = e.run_order
+    if t.reader == READER:
+        runq_del(e, t)
+        t.woken = 0
+        t.reader = PLANNED
+    if t.reader == PLANNED and t.runq_pos == NOT_QUEUED:
+        e.run_order = t.run_order
+        plan_next(e, t)
+        e.run_order = run_order
 
 
 cdef bint plan_due(engine *e, task *t) noexcept nogil:
@@ -820,19 +876,26 @@ cdef void reader_attach(engine *e, socket *s) noexcept nogil:
     """With inferred calls the application reads what arrives; the reader is a task of its own."""
     cdef task *t
     cdef u8 told = e.auto_read[s.slot]
-    if s.reader != NULL or not (told == READ_YES or (e.auto_read_all and told != READ_NO)):
+    if s.reader != NULL or told == READ_NO or not (told or e.auto_read_all):
         return
     t = task_new(e, -1)
     if t == NULL:
         return
     s.reader = t
     t.sock = s
-    if e.plans[s.slot].n:
+    if e.plans[s.slot].n or told == READ_PLANNED or (told == 0 and e.auto_read_all == READ_PLANNED):
         t.reader = PLANNED
         plan_next(e, t)
     else:
         t.reader = READER
         runq_set(e, t, real_ns(e) + e.wake_latency)
+
+
+cdef void reader_detach(engine *e, socket *s) noexcept nogil:
+    cdef task *t = <task *>s.reader
+    runq_del(e, t)
+    kmem_cache_free(&e.task_pool, t)
+    s.reader = NULL
 
 
 cdef void socket_put(engine *e, socket *s) noexcept nogil:
@@ -844,11 +907,10 @@ cdef void socket_put(engine *e, socket *s) noexcept nogil:
         t.wait_next = NULL
         t = nxt
     if s.reader != NULL:
-        t = <task *>s.reader
-        runq_del(e, t)
-        kmem_cache_free(&e.task_pool, t)
+        reader_detach(e, s)
     if s.slot < e.n_slots and e.slots[s.slot] == s:
         e.slots[s.slot] = NULL
+        plan_drop(&e.plans[s.slot])
     kmem_cache_free(&e.n.socket_slab, s)
 
 
@@ -1294,6 +1356,7 @@ cdef void task_run(engine *e, task *t) noexcept nogil:
     wait_del(t)
     c.state = CALL_DONE
     c.t_done = real_ns(e)
+    t.last_op = c.op
     c.ret = ret if ret >= 0 else -1
     c.err = 0 if ret >= 0 else <int>-ret
     t.call = -1
@@ -1563,6 +1626,7 @@ cdef void engine_run_to(engine *e, s64 until, s64 n_em, s64 call) noexcept nogil
     cdef task *w
     cdef net *n = e.n
     listen_as_wanted(e)
+    e.sends_known = 0
     while not e.oom:
         if e.n_em >= n_em or (e.stop_on_wake and e.n_wakes) or (call >= 0 and e.calls[call].state == CALL_DONE):
             return
@@ -1667,15 +1731,253 @@ cdef int engine_slot(engine *e, int slot) noexcept nogil:
     return 0
 
 
-cdef int engine_plan_reads(engine *e, int slot, s64 *at, s64 n) noexcept nogil:
-    """The slot's reader reads at these times, which stay the caller's."""
+cdef int engine_plan_reads(engine *e, int slot, s64 *at, s64 n, bint stays) noexcept nogil:
+    """The slot's reader reads at these times, behind those it has.
+
+    stays: they stay where they are as long as the engine. 0, -EINVAL or -ENOMEM.
+    """
     cdef int err = engine_slot(e, slot)
+    cdef read_plan *p
     if err:
         return err
-    e.plans[slot].at = at
-    e.plans[slot].n = n
-    e.plans[slot].i = 0
+    p = &e.plans[slot]
+    if stays and p.i == p.n:
+        plan_drop(p)
+        p.at, p.n = at, n
+    else:
+        err = plan_append(p, at, n)
+    if err == 0 and e.slots[slot] != NULL and e.slots[slot].reader != NULL:
+        plan_resume(e, e.slots[slot])
+    return err
+
+
+cdef void engine_auto_read_all(engine *e, bint on, bint planned) noexcept nogil:
+    """The same for every slot of which nothing is said."""
+    e.auto_read_all = (READ_PLANNED if planned else READ_YES) if on else 0
+
+
+cdef int engine_auto_read(engine *e, int slot, bint on, bint planned) noexcept nogil:
+    """Whether data on this slot's socket is read without calls; a reader that it has ends if not."""
+    cdef int err = engine_slot(e, slot)
+    cdef socket *s
+    if err:
+        return err
+    e.auto_read[slot] = (READ_PLANNED if planned else READ_YES) if on else READ_NO
+    if on:
+        return 0
+    plan_drop(&e.plans[slot])
+    s = e.slots[slot]
+    if s != NULL and s.reader != NULL and (<task *>s.reader).reader != ACCEPTER:
+        reader_detach(e, s)
     return 0
+
+
+cdef inline s64 *numbered_from(s64 *p, s64 n) noexcept nogil:
+    """The array whose element n is at p; nothing in front of that is touched."""
+    return <s64 *>(<size_t>p - <size_t>n * sizeof(s64))
+
+
+cdef int engine_load_more(engine *e, const s64 *t, const s64 *off, const s64 *cap, const s64 *length,
+                          s64 count) noexcept nogil:
+    """Further arrivals. What has not been delivered, and the last that has, are in the engine's own memory from now on.
+
+    0 or -ENOMEM.
+    """
+    cdef s64 keep = max_s64(e.arr_i - 1, e.arr_base)
+    cdef s64 left = e.n_arr - keep
+    cdef const s64 *more[4]
+    cdef s64 **arr[4]
+    cdef s64 room = 0
+    cdef int k
+    more[:] = [t, off, cap, length]
+    arr[:] = [&e.arr_t, &e.arr_off, &e.arr_cap, &e.arr_len]
+    for k in range(4):
+        room = e.max_own
+        if grow(<void **>&e.own[k], &room, left + count, sizeof(s64)):
+            return -ENOMEM
+        if e.max_own:
+            arr[k][0] = numbered_from(e.own[k], e.arr_base)
+    for k in range(4):
+        memmove(e.own[k], arr[k][0] + keep, <size_t>left * sizeof(s64))
+        memcpy(e.own[k] + left, more[k], <size_t>count * sizeof(s64))
+        arr[k][0] = numbered_from(e.own[k], keep)
+    e.max_own = room
+    e.arr_base = keep
+    e.n_arr += count
+    # The poll that comes next may find more.
+    e.poll_first = -1
+    return 0
+
+
+cdef int engine_merge_calls(engine *e, s64 first) noexcept nogil:
+    """Brings the calls from number `first` on, which are in order, into that of all that have not begun.
+
+    Of two at the same time, the one that was added first comes first. 0 or -ENOMEM.
+    """
+    cdef s64 count = e.n_calls - first
+    cdef s64 i = first - 1
+    cdef s64 at = e.n_calls - 1
+    cdef call_ev *new
+    if count == 0 or first == e.call_i or e.calls[i].t0 <= e.calls[first].t0:
+        return 0
+    new = <call_ev *>malloc(<size_t>count * sizeof(call_ev))
+    if new == NULL:
+        return -ENOMEM
+    memcpy(new, &e.calls[first], <size_t>count * sizeof(call_ev))
+    while count:
+        if i >= e.call_i and e.calls[i].t0 > new[count - 1].t0:
+            e.calls[at] = e.calls[i]
+            i -= 1
+        else:
+            count -= 1
+            e.calls[at] = new[count]
+        at -= 1
+    free(new)
+    e.sends_known = 0
+    return 0
+
+
+cdef inline bint is_send(const call_ev *c) noexcept nogil:
+    return (c.op == OP_SEND or c.op == OP_SENDTO) and c.state != CALL_DONE
+
+
+cdef int find_sends(engine *e) noexcept nogil:
+    """The last send of each slot that is not over. Places of slots without one hold anything."""
+    cdef s64 room = e.max_last_send
+    cdef s64 i
+    if grow(<void **>&e.last_send, &room, e.n_slots, sizeof(s64)):
+        return -ENOMEM
+    if room > e.max_last_send:
+        memset(&e.last_send[e.max_last_send], 0xff, <size_t>(room - e.max_last_send) * sizeof(s64))
+        e.max_last_send = room
+    for i in range(e.n_calls):
+        if is_send(&e.calls[i]):
+            e.last_send[e.calls[i].slot] = i
+    e.sends_known = 1
+    return 0
+
+
+cdef int engine_lengthen(engine *e, int slot, s64 more) noexcept nogil:
+    """The last send of this slot that is not over gets `more` bytes longer. 1; 0: there is none that can; or -ENOMEM.
+
+    One cannot if that would show: its SYN has left with all it had, or its pages are the application's own.
+    """
+    cdef s64 i
+    cdef call_ev *c
+    cdef call_frame *f
+    cdef socket *s
+    if not e.sends_known and find_sends(e):
+        return -ENOMEM
+    i = e.last_send[slot] if 0 <= slot < e.n_slots and slot < e.max_last_send else -1
+    if not 0 <= i < e.n_calls or e.calls[i].slot != slot or not is_send(&e.calls[i]):
+        return 0
+    c = &e.calls[i]
+    if more > MAX_RW_COUNT - c.a0 or (c.more != NULL and c.more.n_iov):
+        return 0
+    if c.state == CALL_ASLEEP:
+        f = e.tasks[c.task].f
+        s = socket_of(e, slot)
+        if f.ext.uarg != NULL or (s != NULL and s.sk != NULL and tcp_sk(s.sk).fastopen_req != NULL):
+            return 0
+        f.msg.count += <size_t>more
+    c.a0 += more
+    return 1
+
+
+cdef inline s64 moved(const engine *e, s64 call) noexcept nogil:
+    """Where a call that is kept goes; -1 stays."""
+    return e.calls[call].t_done if call >= 0 else -1
+
+
+cdef void forget_calls(engine *e) noexcept nogil:
+    """Drops the calls that are over. One that is kept notes its new place in t_done, which is free until it is over."""
+    cdef s64 kept = 0
+    cdef s64 i, at
+    cdef call_ev *c
+    cdef task *t
+    for i in range(e.call_i):
+        if e.calls[i].state != CALL_DONE:
+            e.calls[i].t_done = kept
+            kept += 1
+    for i in range(e.n_tasks):
+        t = e.tasks[i]
+        t.call, t.queue_head, t.queue_tail = moved(e, t.call), moved(e, t.queue_head), moved(e, t.queue_tail)
+    if e.entered >= 0:
+        e.entered = moved(e, e.entered) if e.entered < e.call_i and e.calls[e.entered].state != CALL_DONE else -1
+    for i in range(e.call_i):
+        c = &e.calls[i]
+        if c.state == CALL_DONE:
+            call_free(c)
+            continue
+        # The next one of its thread stands behind it and has not been moved yet.
+        c.next = moved(e, c.next)
+        at = c.t_done
+        c.t_done = -1
+        e.calls[at] = c[0]
+    e.n_calls -= e.call_i
+    memmove(&e.calls[kept], &e.calls[e.call_i], <size_t>e.n_calls * sizeof(call_ev))
+    e.n_calls += kept
+    e.call_i = kept
+    e.sends_known = 0
+    # None of those that are kept has one: it does not sleep.
+    free_infos(e)
+
+
+cdef void free_infos(engine *e) noexcept nogil:
+    cdef s64 i
+    for i in range(e.n_infos):
+        free(e.infos[i])
+    free(e.infos)
+    e.infos = NULL
+    e.n_infos = 0
+
+
+cdef inline bint is_idle(const task *t) noexcept nogil:
+    """Nothing is to be done, and its page holds nothing that a socket may yet add to."""
+    return (t.call < 0 and t.queue_head < 0 and t.runq_pos == NOT_QUEUED and
+            (t.frag.page == 0 or t.last_op == OP_CLOSE))
+
+
+cdef void task_free(engine *e, task *t) noexcept nogil:
+    if t.frag.page:
+        put_page(t.frag.page)
+    kmem_cache_free(&e.task_pool, t)
+
+
+cdef void forget_tasks(engine *e) noexcept nogil:
+    """Drops the threads that are idle and have no call to come."""
+    cdef int kept = 0
+    cdef s64 i
+    cdef task *t
+    for i in range(e.n_tasks):
+        e.tasks[i].place = -1 if is_idle(e.tasks[i]) else 0
+    for i in range(e.n_calls):
+        e.tasks[e.calls[i].task].place = 0
+    for i in range(e.n_tasks):
+        if e.tasks[i].place == 0:
+            e.tasks[i].place = kept
+            kept += 1
+    for i in range(e.n_calls):
+        e.calls[i].task = e.tasks[e.calls[i].task].place
+    for i in range(e.n_tasks):
+        t = e.tasks[i]
+        if t.place < 0:
+            task_free(e, t)
+        else:
+            e.tasks[t.place] = t
+    e.n_tasks = kept
+    if e.threads != NULL:
+        while e.threads_mask > THREADS_MIN and <u32>kept * 8 < e.threads_mask:
+            e.threads_mask >>= 1
+        index_threads(e)
+
+
+cdef void engine_forget(engine *e) noexcept nogil:
+    """Drops calls that are over, segments that were emitted, and threads that have nothing to do any more."""
+    forget_calls(e)
+    forget_tasks(e)
+    e.n_em = 0
+    e.hdr_len = 0
 
 
 cdef call_more *more_of(call_ev *c) noexcept nogil:
@@ -1707,6 +2009,7 @@ cdef s64 engine_add_call(engine *e, call_ev *c, int thread) noexcept nogil:
     c.t_done = -1
     c.next = -1
     e.calls[e.n_calls] = c[0]
+    e.sends_known = 0
     e.n_calls += 1
     return e.n_calls - 1
 
@@ -1725,6 +2028,7 @@ cdef int engine_init(engine *e, net *n) noexcept nogil:
     e.tick_latency = 25000
     e.hrtimer_latency = 16000
     e.want_probes = 1
+    e.want_infos = 1
     e.rx_gso = -1
     e.poll_first = -1
     n.hooks.ctx = e
@@ -1768,10 +2072,13 @@ cdef void engine_close_all(engine *e) noexcept nogil:
 
 cdef void engine_free(engine *e) noexcept nogil:
     cdef s64 j
-    for j in range(e.n_infos):
-        free(e.infos[j])
+    free_infos(e)
     for j in range(e.n_calls):
         call_free(&e.calls[j])
+    for j in range(e.n_slots):
+        plan_drop(&e.plans[j])
+    for j in range(4):
+        free(e.own[j])
     kmem_cache_destroy(&e.task_pool)
     kmem_cache_destroy(&e.frame_pool)
     kmem_cache_destroy(&e.info_pool)
@@ -1779,7 +2086,7 @@ cdef void engine_free(engine *e) noexcept nogil:
     free(e.pins)
     free(e.pin_seqs)
     free(e.streams)
-    free(e.infos)
+    free(e.last_send)
     free(e.wakes)
     free(e.tasks)
     free(e.threads)

@@ -6,7 +6,7 @@ from kpath_c.headers.tcp cimport *
 from kpath_c.headers.checksum cimport ip_compute_csum
 from kpath_c.headers.hash cimport (jhash_1word, jhash_2words, jhash_3words, siphash, siphash_1u64, siphash_2u64,
                                    siphash_3u32, siphash_3u64, siphash_4u64)
-from kpath_c.sched cimport call_ev, call_frame, conn_rec, pin_bucket, pin_node, read_plan, task
+from kpath_c.sched cimport call_ev, call_frame, conn_rec, engine, pin_bucket, pin_node, read_plan, task
 from kpath_c.shim.rbtree cimport rb_erase, rb_insert_color
 from kpath_c.shim.slab cimport kmem_cache_alloc, kmem_cache_destroy, kmem_cache_free, kmem_cache_init, kmem_cache_zalloc
 from kpath_c.shim.timer cimport *
@@ -114,6 +114,22 @@ def connection_bytes(int calls):
     slot = sizeof(void *) + sizeof(u8) + sizeof(read_plan) + sizeof(s64)
     return {**{what: (size + line) & ~line for what, size in pools.items()}, "calls": calls * sizeof(call_ev),
             "conn_rec": sizeof(conn_rec), "slot": slot, "pin": sizeof(pin_node) + 2 * sizeof(pin_bucket)}
+
+
+def engine_tables(host):
+    """{table: (how many it holds, for how many there is room)} of a Host's engine."""
+    cdef engine *e = <engine *><size_t>host.engine_address
+    cdef s64 times = 0
+    cdef s64 room = 0
+    cdef int i
+    for i in range(e.n_slots):
+        if e.plans[i].room:
+            times += e.plans[i].n - e.plans[i].i
+            room += e.plans[i].room
+    return {"arrivals": (e.n_arr - e.arr_base, e.max_own), "calls": (e.n_calls, e.max_calls),
+            "emitted": (e.n_em, e.max_em), "headers": (e.hdr_len, e.hdr_max), "threads": (e.n_tasks, e.max_tasks),
+            "index of threads": (e.n_tasks, e.threads_mask + 1), "tasks": (e.task_pool.live, e.task_pool.live),
+            "times": (times, room), "tcp_infos": (e.info_pool.live, e.info_pool.live)}
 
 
 # ---------------------------------------------------------------------------------------------- hashes

@@ -20,7 +20,8 @@ NEEDS = {"abort": (0,), "sysctl": ("net.ipv4.tcp_sack", "0"), "add_route": ("10.
          "want_wakes": (True,), "pin_all": (EMPTY, EMPTY), "add_calls": (EMPTY, EMPTY),
          "vnet_header": (0,), "emitted": (0,), "received": (0,), "call_result": (0,),
          "call_text": (0,), "call_info": (0,), "sock_state": (0,), "receive_together": ([b""],),
-         "stream": ("10.0.0.1", 80, "10.0.0.2", 81, 0, b""), "call_bytes": (0,)}
+         "stream": ("10.0.0.1", 80, "10.0.0.2", 81, 0, b""), "call_bytes": (0,),
+         "load_more": (b"", b"", b"", b""), "lengthen": (0, 0), "want_tcp_info": (True,)}
 
 
 def test_a_closed_host_says_so():
