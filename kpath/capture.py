@@ -10,6 +10,8 @@ import mmap
 import os
 import stat
 import struct
+import sys
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +19,7 @@ from .errors import InputError, at
 from .records import LINKS, Walk
 
 Bytes = bytearray | mmap.mmap
+NO_ROWS = memoryview(array("q"))
 #: names of link types that people meet but that carry no IP in a way known here
 OTHER_LINKS = {
     6: "IEEE802_5",
@@ -50,41 +53,93 @@ HEADERS = {
 }
 
 
+WHOLE = sys.maxsize  # a window that any capture fits into
+
+
 @dataclass
 class Capture:
-    """One capture in memory: the file's bytes, and parallel columns with one entry an IP packet, in file order.
+    """One capture, a window at a time: the file's bytes, and parallel columns with one entry an IP packet, in file order.
 
     Columns are memoryviews of int64: `t` ns since the epoch, `off` offset of the IP header in `buf`, `caplen` and
     `origlen` bytes of the IP packet held and on the wire, `number` the packet's number from 1, `link` the length of
-    the link header in front of `off`. `span` is the earliest and the latest time. `buf` is mutable (checksums
-    are filled in), but the file keeps its contents.
+    the link header in front of `off`. They hold the window that `advance` read last; `read` reads the first one.
+    `packets`, `ipv6`, `cut`, `span` (the earliest and the latest time) and `warnings` are of all that was read so far.
+    `buf` is mutable (checksums are filled in), but the file keeps its contents.
     """
 
     path: str
     buf: Bytes
-    linktype: int
-    snaplen: int
-    t: memoryview[int]
-    off: memoryview[int]
-    caplen: memoryview[int]
-    origlen: memoryview[int]
-    number: Sequence[int]
-    link: memoryview[int]
-    packets: int
-    ipv6: int
-    cut: bool
-    span: tuple[int, int]
+    walk: Walk
+    window: int
+    linktype: int = -1  # the first interface's; a pcapng file's may differ in link type and resolution
+    snaplen: int = 0
+    t: memoryview[int] = NO_ROWS
+    off: memoryview[int] = NO_ROWS
+    caplen: memoryview[int] = NO_ROWS
+    origlen: memoryview[int] = NO_ROWS
+    number: Sequence[int] = ()
+    link: memoryview[int] = NO_ROWS
     warnings: list[str] = field(default_factory=list)
 
+    @property
+    def packets(self) -> int:
+        return self.walk.packets
 
-def read(path: str) -> Capture:
-    """Reads `path`. InputError: no such file, not a capture, a link type that is not known."""
+    @property
+    def ipv6(self) -> int:
+        return self.walk.ipv6
+
+    @property
+    def cut(self) -> bool:
+        return bool(self.walk.cut)
+
+    @property
+    def span(self) -> tuple[int, int]:
+        return self.walk.earliest, self.walk.latest
+
+    @property
+    def ended(self) -> bool:
+        """Whether this window is the last one."""
+        return self.walk.ended
+
+    @property
+    def share(self) -> float:
+        """How much of the file was read, 0..1."""
+        return self.walk.at / len(self.buf)
+
+    def advance(self) -> None:
+        """Reads the next window; with the last one come the warnings of what was odd about the file."""
+        self.walk.window(self.window)
+        self.t, self.off, self.caplen, self.origlen, self.number, self.link = self.walk.columns()
+        if self.ended:
+            self.warnings += odd(self)
+
+    def let_go(self) -> None:
+        """The system may take back the memory of what lies in front of this window, and read it again if need be."""
+        if isinstance(self.buf, mmap.mmap) and len(self.off):
+            page = mmap.PAGESIZE
+            if end := self.off[0] // page * page:
+                self.buf.madvise(mmap.MADV_DONTNEED, 0, end)
+
+
+def read(path: str, window: int = WHOLE) -> Capture:
+    """Reads `path`, `window` IP packets at a time. InputError: no such file, no capture, a link type that is not known."""
     buf = load(path)
     if len(buf) == 0:
         raise at(path, "expected a capture, found a file of length zero")
+    cap = Capture(path, buf, Walk(buf), window)
     if len(buf) >= 4 and bytes(buf[:4]) == b"\x0a\x0d\x0d\x0a":
-        return read_pcapng(path, buf)
-    return read_pcap(path, buf)
+        blocks = Blocks(cap)
+        cap.walk.pcapng(blocks.section, blocks.interface)
+        cap.advance()
+        if cap.linktype < 0 and not cap.cut:
+            raise at(path, "expected an interface description, found none")
+    else:
+        read_header(cap)
+        cap.advance()
+    if not len(cap.t):
+        raise nothing(cap)
+    return cap
 
 
 def load(path: str) -> Bytes:
@@ -100,32 +155,29 @@ def load(path: str) -> Bytes:
         raise at(path, getattr(e, "strerror", None) or str(e)) from None
 
 
-def read_pcap(path: str, buf: Bytes) -> Capture:
-    """A classic pcap file."""
-    head = bytes(buf[:24])
+def read_header(cap: Capture) -> None:
+    """Reads a classic pcap file's header."""
+    head = bytes(cap.buf[:24])
     magic = head[:4]
     little = magic in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1")
     nano = magic in (b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d")
     if not little and magic not in (b"\xa1\xb2\xc3\xd4", b"\xa1\xb2\x3c\x4d"):
-        raise at(path, f"expected a pcap or pcapng file, found the magic number {magic.hex()}")
+        raise at(cap.path, f"expected a pcap or pcapng file, found the magic number {magic.hex()}")
     if len(head) < 24:
-        raise at(path, f"expected a file header of 24 bytes, found {len(head)}")
-    snaplen, linktype = struct.unpack("<II" if little else ">II", head[16:])
-    linktype &= 0x0FFFFFFF  # the upper bits tell of a frame check sequence
-    known(path, linktype)
-    walk = Walk(buf)
-    walk.pcap(little, nano, linktype)
-    return finish(path, buf, linktype, snaplen, walk)
+        raise at(cap.path, f"expected a file header of 24 bytes, found {len(head)}")
+    cap.snaplen, linktype = struct.unpack("<II" if little else ">II", head[16:])
+    cap.linktype = linktype & 0x0FFFFFFF  # the upper bits tell of a frame check sequence
+    known(cap.path, cap.linktype)
+    cap.walk.pcap(little, nano, cap.linktype)
 
 
 class Blocks:
     """Reads a pcapng file's section and interface blocks for `Walk.pcapng`, through dpkt."""
 
-    def __init__(self, path: str, buf: Bytes) -> None:
-        self.path = path
-        self.buf = buf
-        self.linktype = -1
-        self.snaplen = 0
+    def __init__(self, cap: Capture) -> None:
+        self.cap = cap
+        self.path = cap.path
+        self.buf = cap.buf
 
     def section(self, offset: int) -> bool:
         """Byte order (True: little) of the section that begins at `offset`."""
@@ -156,19 +208,9 @@ class Blocks:
             elif opt.code == dpkt_pcapng.PCAPNG_OPT_IF_TSOFFSET and len(data) >= 8:
                 shift = int.from_bytes(data[:8], "little" if little else "big", signed=True)
         known(self.path, idb.linktype)
-        if self.linktype < 0:
-            self.linktype, self.snaplen = idb.linktype, idb.snaplen
+        if self.cap.linktype < 0:
+            self.cap.linktype, self.cap.snaplen = idb.linktype, idb.snaplen
         return idb.linktype, per_second, shift
-
-
-def read_pcapng(path: str, buf: Bytes) -> Capture:
-    """A pcapng file. Its interfaces may differ in link type and resolution; `linktype` is the first one's."""
-    blocks = Blocks(path, buf)
-    walk = Walk(buf)
-    walk.pcapng(blocks.section, blocks.interface)
-    if blocks.linktype < 0 and not walk.cut:
-        raise at(path, "expected an interface description, found none")
-    return finish(path, buf, max(blocks.linktype, 0), blocks.snaplen, walk)
 
 
 def known(path: str, linktype: int) -> None:
@@ -178,41 +220,27 @@ def known(path: str, linktype: int) -> None:
         raise at(path, f"link type {linktype} ({name or 'no name known'}) is not supported")
 
 
-def finish(path: str, buf: Bytes, linktype: int, snaplen: int, walk: Walk) -> Capture:
-    """The Capture of a walked file, with what was odd about it as warnings. InputError: no IP in it."""
-    warnings = []
+def odd(cap: Capture) -> list[str]:
+    """What was odd about the file, a line each."""
+    out, walk = [], cap.walk
     if walk.cut:
-        warnings.append(f"{path}: packet {walk.cut}: {walk.cut_why}; replayed up to there")
+        out.append(f"{cap.path}: packet {walk.cut}: {walk.cut_why}; replayed up to there")
     if walk.short:
-        head = HEADERS.get(linktype, "a header of 1")
-        warnings.append(
-            f"{path}: packet {walk.first_short}: expected {head} bytes, found less"
+        head = HEADERS.get(cap.linktype, "a header of 1")
+        out.append(
+            f"{cap.path}: packet {walk.first_short}: expected {head} bytes, found less"
             f" ({count(walk.short, 'such packet')} skipped)"
         )
-    t, off, caplen, origlen, number, link = walk.columns()
-    if not len(t) and walk.cut:
-        raise at(path, f"packet {walk.cut}: {walk.cut_why}")
-    if not len(t) and walk.short:
-        raise InputError(warnings[-1])
-    if not len(t):
-        raise at(path, f"no TCP in this capture ({count(walk.packets, 'packet')})")
-    return Capture(
-        path,
-        buf,
-        linktype,
-        snaplen,
-        t,
-        off,
-        caplen,
-        origlen,
-        number,
-        link,
-        walk.packets,
-        walk.ipv6,
-        bool(walk.cut),
-        (walk.earliest, walk.latest),
-        warnings,
-    )
+    return out
+
+
+def nothing(cap: Capture) -> InputError:
+    """Why there is no IP packet in a file."""
+    if cap.cut:
+        return at(cap.path, f"packet {cap.walk.cut}: {cap.walk.cut_why}")
+    if cap.walk.short:
+        return InputError(cap.warnings[-1])
+    return at(cap.path, f"no TCP in this capture ({count(cap.packets, 'packet')})")
 
 
 def count(n: int, what: str) -> str:

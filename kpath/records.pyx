@@ -97,7 +97,7 @@ cdef int network(int linktype, const uint8_t *p, Py_ssize_t n, Py_ssize_t *skip)
 
 
 cdef class Walk:
-    """The packets of one file: parallel columns of int64, one entry an IP packet, in the file's order.
+    """The packets of one file, a window at a time: parallel columns of int64, one entry an IP packet, in the file's order.
 
     t         ns since the epoch
     off       offset of the IP header in the file
@@ -112,7 +112,14 @@ cdef class Walk:
     cdef Column link            # repeats the first one as long as all are alike
     cdef bint numbered
     cdef const uint8_t[::1] buf
-    cdef readonly int64_t packets          # all records, of whatever kind
+    cdef readonly Py_ssize_t at            # offset of the next record
+    cdef bint ng, little, nano
+    cdef int linktype
+    cdef object section, interface
+    cdef list faces                        # of this section: (link type, ticks a second, offset in s)
+    cdef int64_t before                    # records in front of this window
+    cdef readonly int64_t rows             # IP packets in front of it
+    cdef readonly int64_t packets          # all records so far, of whatever kind
     cdef readonly int64_t ipv6, other, short
     cdef readonly int64_t first_short
     cdef readonly int64_t earliest, latest # time of an IP packet, 0 if there is none
@@ -122,12 +129,16 @@ cdef class Walk:
     def __cinit__(self, const uint8_t[::1] buf not None):
         self.buf = buf
 
-    cdef int room(self) except -1:
-        """Makes room for as many packets as the file can hold."""
-        cdef Py_ssize_t n = self.buf.shape[0] // 16 + 1
+    @property
+    def ended(self):
+        """Whether there is nothing behind this window."""
+        return self.cut != 0 or self.at >= self.buf.shape[0]
+
+    cdef int room(self, Py_ssize_t limit) except -1:
+        """Makes room for as many packets as a window can hold."""
+        cdef Py_ssize_t n = min(self.buf.shape[0] // 16 + 1, limit)
         self.t, self.off, self.caplen = Column(n), Column(n), Column(n)
         self.origlen, self.number, self.link = Column(n), Column(n), Column(n)
-        self.link.repeats = True
         return 0
 
     cdef void unlike(self, Py_ssize_t i) noexcept:
@@ -142,7 +153,7 @@ cdef class Walk:
         cdef Py_ssize_t k
         self.numbered = True
         for k in range(i):
-            self.number.p[k] = k + 1
+            self.number.p[k] = self.before + k + 1
 
     cdef void add(self, int linktype, int64_t t, Py_ssize_t at, uint32_t caplen, uint32_t origlen) noexcept:
         cdef Py_ssize_t skip = 0, i = self.t.n
@@ -162,7 +173,7 @@ cdef class Walk:
         self.off.p[i] = at + skip
         self.caplen.p[i] = caplen - skip
         self.origlen.p[i] = (origlen if origlen > caplen else caplen) - skip
-        if self.packets != i + 1:
+        if self.packets != self.before + i + 1:
             if not self.numbered:
                 self.skipped(i)
             self.number.p[i] = self.packets
@@ -171,9 +182,9 @@ cdef class Walk:
         if i == 0 or not self.link.repeats:
             self.link.p[i] = skip
         self.t.n = i + 1
-        if i == 0 or t < self.earliest:
+        if self.rows + i == 0 or t < self.earliest:
             self.earliest = t
-        if i == 0 or t > self.latest:
+        if self.rows + i == 0 or t > self.latest:
             self.latest = t
 
     cdef void stop(self, str why):
@@ -181,13 +192,38 @@ cdef class Walk:
         self.cut_why = why
 
     def pcap(self, bint little, bint nano, int linktype):
-        """Reads all records of a classic pcap file; `little`: byte order of its headers."""
-        cdef Py_ssize_t at = 24, end = self.buf.shape[0]
+        """The file is a classic pcap file; `little`: byte order of its headers."""
+        self.little, self.nano, self.linktype, self.at = little, nano, linktype, 24
+
+    def pcapng(self, section, interface):
+        """The file is a pcapng file.
+
+        section(offset) -> little: a section header begins there; interface(offset, length, little) -> (link type,
+        ticks per second, offset in s): an interface description. Both may raise.
+        """
+        self.ng, self.little, self.section, self.interface, self.faces = True, True, section, interface, []
+
+    def window(self, Py_ssize_t limit):
+        """Reads the next `limit` IP packets, or as many as there are: they take the place of those before."""
+        if self.t is None:
+            self.room(limit)
+        self.rows += self.t.n
+        self.t.n = 0
+        self.numbered, self.link.repeats = False, True
+        self.before = self.packets
+        if self.ng:
+            self.blocks(limit)
+        else:
+            self.records(limit)
+
+    cdef int records(self, Py_ssize_t limit) except -1:
+        """Reads on in a classic pcap file."""
+        cdef Py_ssize_t at = self.at, end = self.buf.shape[0]
         cdef const uint8_t *p
         cdef uint32_t caplen
-        cdef int64_t unit = 1 if nano else 1000
-        self.room()
-        while at < end:
+        cdef int64_t unit = 1 if self.nano else 1000
+        cdef bint little = self.little
+        while at < end and self.t.n < limit:
             if end - at < 16:
                 self.stop(f"expected a record header of 16 bytes, found {end - at}")
                 break
@@ -197,71 +233,74 @@ cdef class Walk:
             if caplen > end - at:
                 self.stop(f"expected {caplen} bytes, found {end - at}")
                 break
-            self.add(linktype, <int64_t>get32(p, little) * 1000000000 + get32(p + 4, little) * unit, at, caplen,
+            self.add(self.linktype, <int64_t>get32(p, little) * 1000000000 + get32(p + 4, little) * unit, at, caplen,
                      get32(p + 12, little))
             at += caplen
+        self.at = at
+        return 0
 
-    def pcapng(self, section, interface):
-        """Reads all blocks of a pcapng file.
-
-        section(offset) -> little: a section header begins there; interface(offset, length, little) -> (link type,
-        ticks per second, offset in s): an interface description. Both may raise.
-        """
-        cdef Py_ssize_t at = 0, end = self.buf.shape[0], body
+    cdef int blocks(self, Py_ssize_t limit) except -1:
+        """Reads on in a pcapng file."""
+        cdef Py_ssize_t end = self.buf.shape[0]
         cdef const uint8_t *p
-        cdef uint32_t kind, size, caplen, number
-        cdef uint64_t ticks
-        cdef bint little = True
-        cdef list faces = []
-        self.room()
-        while at < end:
-            if end - at < 12:
-                self.stop(f"expected a block of 12 bytes or more, found {end - at}")
+        cdef uint32_t kind, size
+        while self.at < end and self.t.n < limit:
+            if end - self.at < 12:
+                self.stop(f"expected a block of 12 bytes or more, found {end - self.at}")
                 break
-            p = &self.buf[at]
+            p = &self.buf[self.at]
             kind = get32(p, True)
             if kind == 0x0A0D0D0A:  # reads alike in both byte orders
-                little = section(at)
-                faces = []
-            kind = get32(p, little)
-            size = get32(p + 4, little)
+                self.little = self.section(self.at)
+                self.faces = []
+            kind = get32(p, self.little)
+            size = get32(p + 4, self.little)
             if size < 12 or size & 3:
                 self.stop(f"expected a block length that is a multiple of 4, found {size}")
                 break
-            if size > end - at:
-                self.stop(f"expected a block of {size} bytes, found {end - at}")
+            if size > end - self.at:
+                self.stop(f"expected a block of {size} bytes, found {end - self.at}")
                 break
             if kind == 1:
-                faces.append(interface(at, size, little))
+                self.faces.append(self.interface(self.at, size, self.little))
             elif kind in (6, 2):  # enhanced packet, and the obsolete packet block: same places but the interface's
-                if size < 32:
-                    self.stop(f"expected a packet block of 32 bytes or more, found {size}")
+                if not self.packet_block(p, kind, size):
                     break
-                number = get32(p + 8, little)
-                if kind == 2:
-                    number = number & 0xFFFF if little else number >> 16
-                caplen = get32(p + 20, little)
-                if caplen > size - 32 or number >= <uint32_t>len(faces):
-                    self.stop(f"expected at most {size - 32} bytes and one of {len(faces)} interfaces, "
-                              f"found {caplen} bytes of interface {number}")
-                    break
-                ticks = (<uint64_t>get32(p + 12, little) << 32) | get32(p + 16, little)
-                link, per_second, shift = faces[number]
-                self.add(link, to_ns(ticks, per_second) + <int64_t>shift * 1000000000, at + 28, caplen,
-                         get32(p + 24, little))
             elif kind == 3:  # a simple packet has no time: it cannot be replayed
                 self.packets += 1
                 self.other += 1
-            at += size
+            self.at += size
+        return 0
+
+    cdef bint packet_block(self, const uint8_t *p, uint32_t kind, uint32_t size) except -1:
+        """Reads the packet block at p; False where it is broken."""
+        cdef bint little = self.little
+        cdef uint32_t caplen, number
+        cdef uint64_t ticks
+        if size < 32:
+            self.stop(f"expected a packet block of 32 bytes or more, found {size}")
+            return False
+        number = get32(p + 8, little)
+        if kind == 2:
+            number = number & 0xFFFF if little else number >> 16
+        caplen = get32(p + 20, little)
+        if caplen > size - 32 or number >= <uint32_t>len(self.faces):
+            self.stop(f"expected at most {size - 32} bytes and one of {len(self.faces)} interfaces, "
+                      f"found {caplen} bytes of interface {number}")
+            return False
+        ticks = (<uint64_t>get32(p + 12, little) << 32) | get32(p + 16, little)
+        link, per_second, shift = self.faces[number]
+        self.add(link, to_ns(ticks, per_second) + <int64_t>shift * 1000000000, self.at + 28, caplen,
+                 get32(p + 24, little))
+        return True
 
     def columns(self):
         """(t, off, caplen, origlen, number, link): memoryviews of int64, but `number` may be a range."""
-        if self.t is None:
-            self.room()
         for column in (self.off, self.caplen, self.origlen, self.number, self.link):
             (<Column>column).n = self.t.n
         return (*[memoryview(c) for c in (self.t, self.off, self.caplen, self.origlen)],
-                memoryview(self.number) if self.numbered else range(1, self.t.n + 1), memoryview(self.link))
+                memoryview(self.number) if self.numbered else range(self.before + 1, self.before + self.t.n + 1),
+                memoryview(self.link))
 
 
 cdef int64_t to_ns(uint64_t ticks, uint64_t per_second) noexcept:
