@@ -194,6 +194,7 @@ class Calls:
     ops: dict[str, int] = field(default_factory=dict)  # the numbers of the calls in `rows`
     plans: tuple[memoryview[int], memoryview[int]] | None = None  # when readers read: for Host.plan_reads
     not_read: list[int] = field(default_factory=list)  # slots that read by calls although the rest reads as it arrives
+    longer: list[tuple[int, int, int]] = field(default_factory=list)  # writes that go on: slot, bytes, thread
     warnings: list[str] = field(default_factory=list)
     slots: int = 0
 

@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from . import __version__, compare, output, report, shards
-from .capture import Capture
+from .capture import WHOLE, Capture
 from .errors import InputError
 from .replay import prepare, replay
 
 MOST_JOBS = 256
+WINDOW = 1 << 16  # packets in memory at a time; fewer tell less of what the application did
 EPILOG = """exit status: 0 all that was emitted agrees with the capture, 1 it differs, 2 usage or unreadable input"""
 
 
@@ -138,7 +139,7 @@ def one(path: str, args: argparse.Namespace) -> tuple[int, dict[str, Any]]:
     """Replays one capture, writes its files and report; returns its status and the JSON object."""
     most = None if args.json or args.verbose else report.SHOWN
     if args.jobs > 1:
-        prepared = prepare(path, local=args.local, host=args.host, sysctls=args.sysctl)
+        prepared = prepare(path, local=args.local, host=args.host, sysctls=args.sysctl, window=WINDOW)
         status, summary = shards.replay(prepared, args.jobs, most)
         tell(summary, prepared.capture, args)
         return status, summary
@@ -150,6 +151,7 @@ def one(path: str, args: argparse.Namespace) -> tuple[int, dict[str, Any]]:
         syscalls=args.syscalls,
         probes=True if args.state else False if args.quiet and args.json else None,
         progress=progress(args),
+        window=WHOLE if args.write or args.state else WINDOW,
     )
     try:
         if args.write:

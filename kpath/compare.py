@@ -58,15 +58,14 @@ def first_divergence(result: Result) -> dict[str, Any] | None:
     first = result.pairing.first()
     if first is None:
         return None
-    c, e, fields = first
-    captured = result.table.row(c) if c >= 0 else None
-    emitted = result.emitted.row(e) if e >= 0 else None
+    fields = first[2]
+    packet, captured, emitted = result.pairing.first_segments() or (None, None, None)
     name = next(f for f in FIRST if f in fields)
     key = FIELD_OF.get(name, name)
     seen = captured or emitted
     assert seen is not None
     return {
-        "packet": result.capture.number[captured["row"]] if captured else None,
+        "packet": packet,
         "time": seen["t"],
         "field": name,
         "fields": fields,
@@ -157,7 +156,7 @@ def sender(state: dict[str, Any] | None) -> str:
 
 def probe_before(result: Result, row: dict[str, Any]) -> dict[str, Any] | None:
     """The connection's last probe record before the segment `row` of the local side."""
-    if len(result.arrivals[0]) > FEW:
+    if result.packets_in > FEW:
         return None
     last = None
     for p in result.host.probes():
@@ -175,7 +174,7 @@ def connections(result: Result, most: int | None = None) -> list[dict[str, Any]]
         ends.setdefault((end["laddr"], end["lport"], end["raddr"], end["rport"]), []).append(end)
     out = []
     for c, conn in shown:
-        captured, emitted, matched, first_c, first_e = result.pairing.connection(c)
+        captured, emitted, matched, agrees, packet = result.pairing.connection(c)
         known = ends.get((conn["laddr"], conn["lport"], conn["raddr"], conn["rport"]), [])
         end = known.pop(0) if known and (conn["syn_out"] >= 0 or emitted) else {}
         out.append(
@@ -189,10 +188,8 @@ def connections(result: Result, most: int | None = None) -> list[dict[str, Any]]
                 "segments_captured": captured,
                 "segments_emitted": emitted,
                 "segments_matched": matched,
-                "first_divergence_packet": result.capture.number[result.table.row(first_c)["row"]]
-                if first_c >= 0
-                else None,
-                "agrees": first_c < 0 and first_e < 0,
+                "first_divergence_packet": packet,
+                "agrees": agrees,
                 "state": end.get("state"),
                 "tcp_info": end.get("tcp_info"),
             }
@@ -210,7 +207,7 @@ def summary(result: Result, most: int | None = None) -> dict[str, Any]:
         "kernel": "6.18",
         "host_kernel": result.spec.kernel,
         "packets": result.capture.packets,
-        "packets_in": len(result.arrivals[0]),
+        "packets_in": result.packets_in,
         "segments_captured": p.captured,
         "segments_emitted": p.emitted,
         "segments_matched": p.matched,

@@ -52,7 +52,7 @@ cdef class Frames:
         """Sorts the payload that the capture holds by stream offset, by connection."""
         cdef int64_t *order = NULL
         cdef int64_t *r = self.cap.ranges(&order, 1 << SENT)
-        cdef Py_ssize_t c, i, n = 0, total = r[self.cap.nconn]
+        cdef Py_ssize_t c, i, k, n = 0, total = r[self.cap.ntouched]
         cdef Seg *s
         self.piece = <Piece *>malloc((total + 1) * sizeof(Piece))
         self.first = <int64_t *>malloc((self.cap.nconn + 2) * sizeof(int64_t))
@@ -62,7 +62,8 @@ cdef class Frames:
             raise MemoryError
         for c in range(self.cap.nconn):
             self.first[c] = n
-            for i in range(r[c], r[c + 1]):
+            k = self.cap.local_of(c)
+            for i in range(r[k] if k >= 0 else 0, r[k + 1] if k >= 0 else 0):
                 s = &self.cap.seg[order[i]]
                 if s.held == 0 or s.bad:
                     continue

@@ -33,28 +33,26 @@ def first_syn(Table table not None):
 
 
 def pins(Table table not None, clock, bint inferred=False):
-    """Rows for `Host.pin_all`, in order of the connections: the numbers that the host drew at random.
+    """Rows for `Host.pin_all`, in order of the connections: the numbers that the host drew at random in this window.
 
     (local address, its port, remote address, its port, first sequence number, TSval minus CLOCK_MONOTONIC in ms or -1,
     whether it is a passive open), addresses as numbers of the table's. clock: as in the host file, or None. inferred:
     the calls are. Then the moment that counts is when the host will send its SYN: with another, near the turn of a ms,
     it would send a TSval that the SYN-ACK does not echo.
     """
-    cdef Py_ssize_t c
-    cdef Column out = Column(PIN_FIELDS * table.nconn)
+    cdef Py_ssize_t i
+    cdef Column out = Column(PIN_FIELDS * table.ntouched)
     cdef int64_t *row = out.p
     cdef bint known = bool(clock) and clock.get("mono_to_real_ns") is not None
     cdef int64_t lead, zero = clock["mono_to_real_ns"] if known else 0
     cdef Conn *p
-    cdef Seg *s
-    for c in range(table.nconn):
-        p = &table.conn[c]
-        if not begun(p):
+    for i in range(table.ntouched):
+        p = &table.conn[table.touched[i]]
+        if not begun(p) or p.syn_out < table.base:
             continue
-        s = &table.seg[p.syn_out]
         row[0], row[1], row[2], row[3], row[4] = p.laddr, p.lport, p.raddr, p.rport, p.isn_out
         lead = CONNECT_LEAD - CALL_NS if inferred and not p.synack_out else STAMP_LEAD
-        row[5] = <uint32_t>(s.tsval - (s.t - lead - zero) // MS) if known and s.ts else -1
+        row[5] = <uint32_t>(p.out.tsval - (p.out.t - lead - zero) // MS) if known and p.out.ts else -1
         row[6] = p.synack_out
         row += PIN_FIELDS
         out.n += PIN_FIELDS
@@ -69,18 +67,17 @@ def hold_syns(Table table not None, arrivals):
     """
     cdef int64_t[::1] times = arrivals[0]
     cdef const int64_t[::1] rows = arrivals[4]
-    cdef Py_ssize_t c, low, high, mid
+    cdef Py_ssize_t i, low, high, mid
     cdef int64_t ready, later
     cdef Conn *p
-    cdef Seg *sent
     cdef Seg *arrived
-    for c in range(table.nconn):
-        p = &table.conn[c]
-        if not begun(p) or not p.synack_out or p.syn_in < 0:
+    for i in range(table.ntouched):
+        p = &table.conn[table.touched[i]]
+        if not begun(p) or not p.synack_out or p.syn_in < table.base:
             continue
-        sent, arrived = &table.seg[p.syn_out], &table.seg[p.syn_in]
-        ready = sent.t - STAMP_LEAD
-        if not sent.ts or not 0 < ready - arrived.t < MS:  # in time; or late: a retransmitted SYN, or cookies
+        arrived = &table.seg[p.syn_in - table.base]
+        ready = p.out.t - STAMP_LEAD
+        if not p.out.ts or not 0 < ready - arrived.t < MS:  # in time; or late: a retransmitted SYN, or cookies
             continue
         low, high = 0, rows.shape[0]
         while low < high:

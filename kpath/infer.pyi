@@ -2,4 +2,8 @@
 from .calls import Calls
 from .segments import Table
 
-def infer(table: Table, path: str, ops: dict[str, int], paced: bool = False) -> Calls: ...
+class Inference:
+    horizon: int
+    since: int
+    def __init__(self, table: Table, ops: dict[str, int], paced: bool = False) -> None: ...
+    def window(self, path: str, known: int = ..., last: bool = True) -> Calls: ...

@@ -4,12 +4,12 @@
 They are rows of numbers, not objects: a capture may have a million connections.
 """
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free, qsort
 
 from .bigmem cimport Column, grow
 from .segments cimport Conn, Table
-from .timeline cimport CONNECT_LEAD, Did, Move, Moves, Timeline
+from .timeline cimport CONNECT_LEAD, SETTLED, Flow, Move, Moves, Timeline
 
 from .calls import AF_INET6, Calls
 
@@ -27,6 +27,8 @@ cdef enum:
     BACKLOG = 4096
     FIELDS = 8
     PLAN_FIELDS = 3
+
+cdef int64_t NEVER = <int64_t>1 << 62
 
 cdef struct Row:            # a call as `Host.add_calls` takes it, and its place among those of the same time
     int64_t t0
@@ -47,26 +49,37 @@ cdef int by_time(const void *a, const void *b) noexcept nogil:
 
 
 cdef class Inference:
-    """The calls of every connection that can be replayed, while they are being made."""
+    """Makes the calls of every connection of a table that can be replayed, window by window.
+
+    ops: the numbers of the calls, by name. paced: the host's congestion control spaces segments out, so a pause tells
+    nothing of the application. `horizon` (ns): no window behind this one adds a call before that time; but a write that
+    is not over then grows longer.
+    """
 
     cdef Table table
     cdef Timeline timeline
     cdef dict ops
     cdef dict listeners     # (number of the address, port) -> slot
-    cdef bint paced
+    cdef bint paced, last
+    cdef int64_t known      # all segments up to that time are (ns)
+    cdef readonly int64_t horizon
+    cdef readonly int64_t since     # the horizon of the window before, 0 in the first
     cdef Row *row
     cdef Py_ssize_t n, room
-    cdef Did did
-    cdef Moves moves
-    cdef Column times, plans
-    cdef list not_read
+    cdef Moves writes, moves
+    cdef Column rows, times, plans
+    cdef int32_t *pending   # connections that are to be looked at again in the next window
+    cdef Py_ssize_t npending, pending_room
+    cdef int32_t *again     # those that were pending
+    cdef Py_ssize_t again_room
+    cdef list not_read, longer
+    cdef int windows
     cdef int slots
     cdef int socket, bind, listen, accept, connect, send, recv, shutdown, close, setsockopt
 
-    def __init__(self, Table table not None, dict ops, bint paced):
+    def __init__(self, Table table not None, dict ops, bint paced=False):
         self.table, self.timeline, self.ops, self.paced = table, Timeline(table), ops, paced
-        self.listeners, self.not_read = {}, []
-        self.times, self.plans = Column(table.n + table.nconn), Column(PLAN_FIELDS * table.nconn)
+        self.listeners = {}
         (self.socket, self.bind, self.listen, self.accept, self.connect, self.send, self.recv, self.shutdown,
          self.close, self.setsockopt) = [
             ops[name] for name in ("socket", "bind", "listen", "accept", "connect", "send", "recv", "shutdown",
@@ -74,8 +87,43 @@ cdef class Inference:
 
     def __dealloc__(self):
         free(self.row)
-        free(self.did.writes.p)
+        free(self.writes.p)
         free(self.moves.p)
+        free(self.pending)
+        free(self.again)
+
+    def window(self, str path, int64_t known=NEVER, bint last=True):
+        """The `Calls` that the table's window shows; it has been split. known: the time of the latest packet so far.
+
+        last: there is no window behind this one.
+        """
+        cdef Py_ssize_t i, n = self.npending
+        cdef int32_t *again = self.pending
+        self.last, self.known = last, NEVER if last else known
+        self.since, self.horizon = self.horizon, self.known - SETTLED
+        self.n = 0
+        self.not_read, self.longer = [], []
+        self.make_room()
+        self.timeline.window()
+        self.pending, self.again = self.again, again
+        self.pending_room, self.again_room = self.again_room, self.pending_room
+        self.npending = 0
+        self.new_listeners()
+        for i in range(self.table.ntouched):
+            self.connection(self.table.touched[i])
+        for i in range(n):
+            if self.table.local_of(again[i]) < 0:
+                self.connection(again[i])
+        return self.made(path)
+
+    cdef int make_room(self) except -1:
+        """Room for the times of this window. Those of the first one are used by the host itself."""
+        cdef Py_ssize_t n = self.table.n + self.table.ntouched + self.npending
+        self.windows += 1
+        if self.windows <= 2 or self.times.room < n:
+            self.times, self.plans = Column(n), Column(PLAN_FIELDS * n)
+        self.times.n = self.plans.n = 0
+        return 0
 
     cdef int add(self, int64_t t0, int64_t thread, int64_t slot, int op, int64_t a0=0, int64_t a1=0, int64_t a2=0,
                  int64_t address=-1) except -1:
@@ -92,18 +140,27 @@ cdef class Inference:
         self.slots += 1
         return self.slots - 1
 
+    cdef int look_again(self, Py_ssize_t c) except -1:
+        """Connection c is not settled: the next window looks at it even if it has no segment there."""
+        grow(<void **>&self.pending, &self.pending_room, self.npending + 1, sizeof(int32_t))
+        self.pending[self.npending] = <int32_t>c
+        self.npending += 1
+        return 0
+
     cdef int family(self, const Conn *p) except -1:
         """The address family of a connection's socket, as Host wants it."""
         return AF_INET6 if self.table.is_v6(p.laddr) else 0
 
-    cdef int all_listeners(self) except -1:
-        """A listener for each local port that answered a SYN with a SYN-ACK."""
-        cdef int64_t start = self.table.seg[0].t - 10_000 * US if self.table.n else 0
-        cdef Py_ssize_t c
+    cdef int new_listeners(self) except -1:
+        """A listener for each local port that answered a SYN with a SYN-ACK: from before this window on."""
+        cdef int64_t start = self.since
+        cdef Py_ssize_t i
         cdef int slot
         cdef Conn *p
-        for c in range(self.table.nconn):
-            p = &self.table.conn[c]
+        if start == 0 and self.table.n:
+            start = self.table.seg[0].t - 10_000 * US
+        for i in range(self.table.ntouched):
+            p = &self.table.conn[self.table.touched[i]]
             if p.skip or not p.synack_out or p.syn_in < 0 or p.synack_in or (p.laddr, p.lport) in self.listeners:
                 continue
             slot = self.listeners[p.laddr, p.lport] = self.new_slot()
@@ -115,86 +172,129 @@ cdef class Inference:
 
     cdef int connection(self, Py_ssize_t c) except -1:
         cdef Conn *p = &self.table.conn[c]
+        cdef Flow *f
+        if p.skip or p.syn_out < 0:
+            return 0
+        f = self.timeline.of(c)
+        if f.slot < 0:
+            self.open(c, p, f)
+        self.timeline.writes(c, self.paced, self.last, &self.writes)
+        return self.use(c, f) if f.slot >= 0 else 0
+
+    cdef int open(self, Py_ssize_t c, const Conn *p, Flow *f) except -1:
+        """connect(), or accept() as soon as the handshake is over."""
         cdef int64_t t
-        cdef int slot
-        if p.syn_out >= 0 and not p.synack_out:
-            slot = self.new_slot()
-            t = self.table.seg[p.syn_out].t
-            self.add(t - 20 * US, c + 1, slot, self.socket, 0, self.family(p))
-            self.add(t - CONNECT_LEAD, c + 1, slot, self.connect, p.rport, 0, 0, p.raddr)
-            return self.use(c, slot, t)
-        if p.synack_out and (p.laddr, p.lport) in self.listeners:
+        if not p.synack_out:
+            f.slot = self.new_slot()
+            f.since = p.out.t
+            self.add(p.out.t - 20 * US, c + 1, f.slot, self.socket, 0, self.family(p))
+            self.add(p.out.t - CONNECT_LEAD, c + 1, f.slot, self.connect, p.rport, 0, 0, p.raddr)
+        elif (p.laddr, p.lport) in self.listeners:
             t = self.timeline.established(c)
             if t >= 0:
-                slot = self.new_slot()
-                self.add(t + 1, c + 1, self.listeners[p.laddr, p.lport], self.accept, slot, p.rport)
-                return self.use(c, slot, t + 2)
+                f.slot = self.new_slot()
+                f.since = t + 2
+                self.add(t + 1, c + 1, self.listeners[p.laddr, p.lport], self.accept, f.slot, p.rport)
         return 0
 
-    cdef int use(self, Py_ssize_t c, int slot, int64_t since) except -1:
-        """Writes, reads and the end of one connection; `since`: nothing is called before that time."""
-        cdef Did *did = &self.did
+    cdef int use(self, Py_ssize_t c, Flow *f) except -1:
+        """Writes, reads and the end of one connection."""
+        if f.nodelay and not f.nodelay_set:
+            self.add(f.since, c + 1, f.slot, self.setsockopt, IPPROTO_TCP, TCP_NODELAY, 1)
+            f.nodelay_set = True
+        self.write(c, f)
+        self.read(c, f)
+        self.end(c, f)
+        if f.run or f.r.unread or (f.fin >= 0 and not f.closed and not f.shut):
+            self.look_again(c)
+        return 0
+
+    cdef int read(self, Py_ssize_t c, Flow *f) except -1:
         cdef Py_ssize_t i, n
         cdef Move *m
-        self.timeline.writes(c, self.paced, did)
-        if did.nodelay:
-            self.add(since, c + 1, slot, self.setsockopt, IPPROTO_TCP, TCP_NODELAY, 1)
-        self.write(c, slot, since)
-        if self.timeline.reads(c, &self.moves):
-            self.not_read.append(slot)
-            for i in range(self.moves.n):
-                m = &self.moves.p[i]
-                self.add(max(m.t, since), READERS + c + 1, slot, self.recv, WHOLE if m.length < 0 else m.length,
-                         MSG_DONTWAIT)
-        else:
-            n = self.timeline.read_times(c, self.times.p + self.times.n)
-            self.plan(slot, self.times.n, n)
+        if not self.timeline.reads(c, &self.moves):
+            n = self.timeline.read_times(c, self.known, self.times.p + self.times.n)
+            self.plan(f.slot, self.times.n, n)
             self.times.n += n
-        return self.end(c, slot)
+            return 0
+        if not f.reads_itself:
+            self.not_read.append(f.slot)
+            f.reads_itself, f.r.unread = True, False
+        for i in range(self.moves.n):
+            m = &self.moves.p[i]
+            self.add(max(m.t, f.since), READERS + c + 1, f.slot, self.recv, WHOLE if m.length < 0 else m.length,
+                     MSG_DONTWAIT)
+        return 0
 
     cdef void plan(self, int slot, Py_ssize_t begin, Py_ssize_t n) noexcept:
         cdef int64_t *row = self.plans.p + self.plans.n
         row[0], row[1], row[2] = slot, begin, n
         self.plans.n += PLAN_FIELDS
 
-    cdef int write(self, Py_ssize_t c, int slot, int64_t since) except -1:
-        """The writes of one connection, cut into the blocks that they were made in."""
-        cdef int64_t at = 0, left, size, block = self.did.block
+    cdef int write(self, Py_ssize_t c, Flow *f) except -1:
+        """The writes of one connection, cut into the blocks that they were made in.
+
+        Of one that is not over, but had begun before the horizon, what is known so far is written.
+        """
         cdef Py_ssize_t i
         cdef Move *m
-        for i in range(self.did.writes.n):
-            m = &self.did.writes.p[i]
+        for i in range(self.writes.n):
+            m = &self.writes.p[i]
             if m.fresh:
-                at = 0
-            left = m.length
-            while block and left > block - at % block:
-                size = block - at % block
-                self.add(max(m.t, since), c + 1, slot, self.send, size)
-                at += size
-                left -= size
-            self.add(max(m.t, since), c + 1, slot, self.send, left, m.flags)
-            at += left
+                f.cut_at = 0
+            self.blocks(c, f, max(m.t, f.since), m.length, m.flags)
+            f.run_said = 0
+        if f.run > f.run_said and f.run_t < self.horizon:
+            if f.fresh and not f.run_said:
+                f.cut_at, f.fresh = 0, False
+            self.blocks(c, f, max(f.run_t, f.since), f.run, 0)
+            f.run_said = f.run
         return 0
 
-    cdef int end(self, Py_ssize_t c, int slot) except -1:
+    cdef int blocks(self, Py_ssize_t c, Flow *f, int64_t t, int64_t length, int flags) except -1:
+        """Writes what has not been written of `length` bytes, the last block with `flags`."""
+        cdef int64_t left = length - f.run_said, size
+        cdef bint goes_on = f.run_said > 0
+        while left > 0:
+            size = min(left, f.block - f.cut_at % f.block) if f.block else left
+            if goes_on and not flags and (not f.block or f.cut_at % f.block):
+                self.longer.append((f.slot, size, c + 1))
+            else:
+                self.add(t, c + 1, f.slot, self.send, size, flags if size == left else 0)
+            f.cut_at += size
+            left -= size
+            goes_on = False
+        return 0
+
+    cdef int end(self, Py_ssize_t c, Flow *f) except -1:
         """Abort, shutdown or close, as the capture shows it. Without a FIN or reset the socket stays open."""
-        cdef Did *did = &self.did
-        if did.abort >= 0:
-            self.add(did.abort, c + 1, slot, self.setsockopt, SOL_SOCKET, SO_LINGER, 1)
-            self.add(did.abort, c + 1, slot, self.close)
-        elif did.fin >= 0 and did.half_closed:
-            self.add(did.fin, c + 1, slot, self.shutdown, 1)
-            if did.peer_fin >= 0:
-                self.add(max(did.fin, did.peer_fin + 1), c + 1, slot, self.close)
-        elif did.fin >= 0:
-            self.add(did.fin, c + 1, slot, self.close)
+        if f.closed:
+            return 0
+        if f.abort >= 0:
+            self.add(f.abort, c + 1, f.slot, self.setsockopt, SOL_SOCKET, SO_LINGER, 1)
+            self.add(f.abort, c + 1, f.slot, self.close)
+            f.closed = True
+        elif f.fin >= self.horizon or f.fin < 0:
+            return 0        # what comes soon may yet tell that it went on reading
+        elif f.shut or (f.late_data and not f.late_reset):
+            if not f.shut:
+                self.add(f.fin, c + 1, f.slot, self.shutdown, 1)
+            f.shut = True
+            if f.peer_fin >= 0:
+                self.add(max(f.fin, f.peer_fin + 1), c + 1, f.slot, self.close)
+                f.closed = True
+        else:
+            self.add(f.fin, c + 1, f.slot, self.close)
+            f.closed = True
         return 0
 
-    def made(self, str path):
+    cdef object made(self, str path):
         """The `Calls`."""
-        cdef Column rows = Column(self.n * FIELDS)
         cdef Py_ssize_t i, k
-        cdef int64_t *out = rows.p
+        cdef int64_t *out
+        if self.rows is None or self.rows.room < self.n * FIELDS:
+            self.rows = Column(self.n * FIELDS)
+        out = self.rows.p
         qsort(self.row, self.n, sizeof(Row), by_time)
         for i in range(self.n):
             out[0], out[1], out[2], out[3] = self.row[i].t0, self.row[i].thread, self.row[i].slot, self.row[i].op
@@ -202,21 +302,7 @@ cdef class Inference:
                 out[4 + k] = self.row[i].a[k]
             out[7] = self.row[i].address
             out += FIELDS
-        rows.n = self.n * FIELDS
-        return Calls(path, inferred=True, rows=memoryview(rows), ops=self.ops,
-                     plans=(memoryview(self.plans), memoryview(self.times)), not_read=self.not_read, slots=self.slots)
-
-
-def infer(Table table not None, str path, dict ops, bint paced=False):
-    """The calls of every connection that can be replayed. `table` has been split.
-
-    ops: the numbers of the calls, by name. paced: the host's congestion control spaces segments out, so a pause tells
-    nothing of the application.
-    """
-    cdef Inference made = Inference(table, ops, paced)
-    cdef Py_ssize_t c
-    made.all_listeners()
-    for c in range(table.nconn):
-        if not table.conn[c].skip:
-            made.connection(c)
-    return made.made(path)
+        self.rows.n = self.n * FIELDS
+        return Calls(path, inferred=True, rows=memoryview(self.rows), ops=self.ops,
+                     plans=(memoryview(self.plans), memoryview(self.times)), not_read=self.not_read, slots=self.slots,
+                     longer=self.longer)

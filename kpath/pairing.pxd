@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
-from .segments cimport Table
+from .segments cimport Seg, Table
 
 cdef enum:
     NFIELDS = 11
@@ -12,33 +12,75 @@ cdef struct Steps:
     Py_ssize_t k
     Py_ssize_t d
 
-cdef struct Count:              # of one connection's segments; the first that differ, -1 none
+cdef struct Kept:               # a segment that waits for its pair, or for the end of the capture
+    Seg s
+    int64_t number              # among all segments of its table
+    int64_t packet              # of the capture, from 1
+    uint8_t head[128]           # its IP and TCP headers
+
+cdef struct Queue:              # segments of one connection from earlier windows
+    Kept *p
+    Py_ssize_t n
+    Py_ssize_t room
+
+cdef struct Waiting:
+    Queue cap
+    Queue emi
+    bint parted                 # they differ: the rest is aligned when all of it is there
+
+cdef struct Count:              # of one connection's segments
     int64_t captured
     int64_t emitted
     int64_t matched
-    int64_t first_c
-    int64_t first_e
+    int64_t packet              # number of the first one captured that differs, 0 none
+    bint differs
+    Waiting *waiting            # NULL: nothing waits
+
+cdef struct Run:                # segments of one connection in order: those kept, then those of the window
+    Kept *kept
+    Py_ssize_t nkept
+    const int64_t *order        # of the window's: places in `seg`
+    Py_ssize_t n                # of both
+    Py_ssize_t at               # those before are paired
+    Seg *seg
+    int64_t base                # number of the window's first segment
+    const uint8_t *buf
+    const int64_t *packet       # by row; NULL: they are counted from packet0
+    int64_t packet0
+
+cdef struct Noted:              # the first difference of a connection: places in its runs
+    int64_t t
+    Py_ssize_t c
+    Py_ssize_t e
+    uint32_t bits
 
 cdef class Pairing:
     cdef Count *count           # of each connection
-    cdef Py_ssize_t nconn
+    cdef Py_ssize_t nconn, room
     cdef readonly Py_ssize_t replayed_count
-    cdef int64_t *mate_c        # captured index -> emitted index, -1
+    cdef int64_t *mate_c        # captured index -> emitted index, -1; NULL where there are several windows
     cdef int64_t *mate_e
     cdef Table cap, emi
+    cdef Run c, e               # of the connection that is compared now
+    cdef Noted noted
+    cdef Steps w
     cdef readonly int64_t captured, emitted, matched, tolerance
     cdef int64_t fields[NFIELDS]
-    cdef int64_t first_c, first_e, first_t
+    cdef int64_t first_c, first_e, first_t, first_packet
     cdef uint32_t first_bits
+    cdef tuple first_rows       # None: there is no difference
     cdef readonly int64_t in_time     # of the matched, those within 1 ms
-    cdef int one(self, Count *count, Steps *w, const int64_t *c, Py_ssize_t n, const int64_t *e,
-                 Py_ssize_t m) except -1
-    cdef int rest(self, Steps *w, const int64_t *c, Py_ssize_t n, const int64_t *e, Py_ssize_t m) except -1
-    cdef void settle(self, Steps *w, const int64_t *c, Py_ssize_t n, const int64_t *e, Py_ssize_t m,
-                     const uint64_t *cs, const uint64_t *es, int64_t *mate) noexcept nogil
-    cdef void gap(self, const int64_t *c, Py_ssize_t n, const int64_t *e, Py_ssize_t m,
-                  const int64_t *mate) noexcept nogil
-    cdef void count_pair(self, int64_t c, int64_t e) noexcept nogil
-    cdef void count_compared(self, int64_t c, int64_t e, uint32_t bits) noexcept nogil
-    cdef void count_one(self, int64_t c, int64_t e) noexcept nogil
-    cdef void note(self, int64_t t, int64_t c, int64_t e, uint32_t bits) noexcept nogil
+    cdef int make_room(self, bint last) except -1
+    cdef void no_more(self, Count *count) noexcept
+    cdef int one(self, int32_t c, const int64_t *co, const int64_t *cr, const int64_t *eo, const int64_t *er,
+                 bint last) except -1
+    cdef int wait(self, Count *count) except -1
+    cdef int settle_first(self, Count *count) except -1
+    cdef int rest(self) except -1
+    cdef void settle(self, Py_ssize_t n, Py_ssize_t m, const uint64_t *cs, const uint64_t *es,
+                     int64_t *mate) noexcept nogil
+    cdef void gap(self, Py_ssize_t c, Py_ssize_t n, Py_ssize_t e, Py_ssize_t m, const int64_t *mate) noexcept nogil
+    cdef void count_pair(self, Py_ssize_t c, Py_ssize_t e) noexcept nogil
+    cdef void count_compared(self, Py_ssize_t c, Py_ssize_t e, uint32_t bits) noexcept nogil
+    cdef void count_one(self, Py_ssize_t c, Py_ssize_t e) noexcept nogil
+    cdef void note(self, int64_t t, Py_ssize_t c, Py_ssize_t e, uint32_t bits) noexcept nogil

@@ -6,9 +6,11 @@ aligned again as `diff` does it (Myers, "An O(ND) Difference Algorithm and its V
 steps, so that the cost stays linear in the number of segments however much differs.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memset
 
+from .bigmem cimport grow
 from .segments cimport ACK, SENT, SYN, URG, Seg, Table
 
 FIELDS = ("missing", "extra", "flags", "seq", "ack", "length", "window", "urg", "ecn", "options", "tsval")
@@ -30,6 +32,9 @@ cdef enum:
     MOST = 192       # edits in one step; more than this is cut where the step came furthest
     SNAKE = 32       # so many alike in a row end a step: aligned again
     ANCHOR = 8       # so many alike in a row are taken as a sure place further on
+    KEPT = 8192      # so many segments of a connection wait at the most
+
+cdef int64_t NEVER = <int64_t>1 << 62
 
 
 cdef inline uint64_t mix(uint64_t h, uint64_t v) noexcept nogil:
@@ -225,114 +230,255 @@ cdef void align(Steps *w, const uint64_t *a, Py_ssize_t n, const uint64_t *b, Py
     free(f.next)
 
 
+cdef inline Seg *seg_of(const Run *r, Py_ssize_t i) noexcept nogil:
+    return &r.kept[i].s if i < r.nkept else &r.seg[r.order[i - r.nkept]]
+
+
+cdef inline int64_t number_of(const Run *r, Py_ssize_t i) noexcept nogil:
+    """The number of a segment among all of its table's, -1 of none."""
+    return -1 if i < 0 else r.kept[i].number if i < r.nkept else r.base + r.order[i - r.nkept]
+
+
+cdef inline int64_t packet_of(const Run *r, Py_ssize_t i) noexcept nogil:
+    """The packet's number in the capture, from 1; 0 of none."""
+    if i < 0:
+        return 0
+    if i < r.nkept:
+        return r.kept[i].packet
+    return r.packet[seg_of(r, i).row] if r.packet != NULL else r.packet0 + seg_of(r, i).row
+
+
+cdef inline const uint8_t *head_of(const Run *r, Py_ssize_t i) noexcept nogil:
+    """The headers of a segment."""
+    if i < r.nkept:
+        return r.kept[i].head
+    return r.buf + seg_of(r, i).off
+
+
+cdef int keep(Queue *q, const Run *r) except -1:
+    """What is left of a run waits for the next window."""
+    cdef Py_ssize_t i, n = r.n - r.at
+    cdef Kept *k
+    cdef Queue out
+    out.p, out.n, out.room = NULL, 0, 0
+    if n:
+        grow(<void **>&out.p, &out.room, n, sizeof(Kept))
+    for i in range(r.at, r.n):
+        k = &out.p[i - r.at]
+        if i < r.nkept:
+            k[0] = r.kept[i]
+        else:
+            k.s, k.number, k.packet = seg_of(r, i)[0], number_of(r, i), packet_of(r, i)
+            memcpy(k.head, head_of(r, i), min(<size_t>k.s.hlen, sizeof(k.head)))
+    out.n = n
+    free(q.p)
+    q[0] = out
+    return 0
+
+
+cdef void begin(Run *r, Table table, const int64_t *order, const int64_t *first, Py_ssize_t c,
+                const Queue *q) noexcept:
+    """The segments of connection c."""
+    cdef Py_ssize_t k = table.local_of(c)
+    r.kept = q.p if q != NULL else NULL
+    r.nkept = q.n if q != NULL else 0
+    r.order = order + first[k] if k >= 0 else NULL
+    r.n = r.nkept + (first[k + 1] - first[k] if k >= 0 else 0)
+    r.at = 0
+
+
 cdef class Pairing:
-    """The result of comparing a capture's table with the emitted segments' table (which has adopted its connections).
+    """Compares a capture's table with the emitted segments' table (which has adopted its connections), as `add` says.
 
     captured, emitted, matched     counts of segments, matched exactly (TSval within `tolerance` ticks of 1 ms)
     """
 
     def __dealloc__(self):
+        cdef Py_ssize_t c
+        for c in range(self.nconn):
+            self.no_more(&self.count[c])
         free(self.mate_c)
         free(self.mate_e)
         free(self.count)
+        free(self.w.trace)
 
     def __init__(self, Table cap not None, Table emi not None, int64_t tolerance=1):
+        self.cap = cap
+        self.emi = emi
+        self.tolerance = tolerance
+        self.first_t = NEVER
+        self.first_c = self.first_e = -1
+        self.w.trace = <int32_t *>malloc((MOST + 2) * (MOST + 2) * sizeof(int32_t))
+        if self.w.trace == NULL:
+            raise MemoryError
+
+    def add(self, packets=None, bint last=True):
+        """Compares what is in the tables: all, or a window of it.
+
+        packets: the number of the packet in each row of the capture's table. last: nothing comes behind; before, what
+        has no pair yet waits for it. In a connection that differs all waits, KEPT segments at the most: these are then
+        aligned for themselves.
+        """
         cdef int64_t *co = NULL
         cdef int64_t *eo = NULL
         cdef int64_t *cr = NULL
         cdef int64_t *er = NULL
-        cdef Py_ssize_t i, c
-        cdef Steps w
-        self.cap = cap
-        self.emi = emi
-        self.tolerance = tolerance
-        self.first_t = <int64_t>1 << 62
-        self.first_c = self.first_e = -1
-        self.mate_c = <int64_t *>malloc((cap.n + 1) * sizeof(int64_t))
-        self.mate_e = <int64_t *>malloc((emi.n + 1) * sizeof(int64_t))
-        w.trace = <int32_t *>malloc((MOST + 2) * (MOST + 2) * sizeof(int32_t))
-        if self.mate_c == NULL or self.mate_e == NULL or w.trace == NULL:
-            free(w.trace)
-            raise MemoryError
-        for i in range(cap.n):
-            self.mate_c[i] = -1
-        for i in range(emi.n):
-            self.mate_e[i] = -1
+        cdef const int64_t[::1] view
+        cdef Py_ssize_t i
+        cdef int32_t c
+        self.c.seg, self.c.base, self.c.packet, self.c.packet0 = self.cap.seg, self.cap.base, NULL, 1
+        self.e.seg, self.e.base, self.e.packet, self.e.packet0 = self.emi.seg, self.emi.base, NULL, 0
+        self.c.buf = &self.cap.buf[0] if self.cap.n else NULL
+        self.e.buf = &self.emi.buf[0] if self.emi.n else NULL
+        if isinstance(packets, range):
+            self.c.packet0 = packets.start
+        elif packets is not None and len(packets):
+            view = packets
+            self.c.packet = &view[0]
+        self.make_room(last)
         try:
-            cr = cap.ranges(&co, 1 << SENT)
-            emi.nconn = cap.nconn
-            er = emi.ranges(&eo, 1 << SENT)
-            self.count = <Count *>calloc(cap.nconn + 1, sizeof(Count))
-            if self.count == NULL:
-                raise MemoryError
-            self.nconn = cap.nconn
-            for c in range(cap.nconn):
-                self.count[c].first_c = self.count[c].first_e = -1
-                if not cap.conn[c].skip:
-                    self.replayed_count += 1
-                    self.one(&self.count[c], &w, co + cr[c], cr[c + 1] - cr[c], eo + er[c], er[c + 1] - er[c])
+            cr = self.cap.ranges(&co, 1 << SENT)
+            er = self.emi.ranges(&eo, 1 << SENT)
+            for i in range(self.cap.ntouched):
+                self.one(self.cap.touched[i], co, cr, eo, er, last)
+            for i in range(self.emi.ntouched):
+                if self.cap.local_of(self.emi.touched[i]) < 0:
+                    self.one(self.emi.touched[i], co, cr, eo, er, last)
+            for c in range(self.nconn if last else 0):
+                if self.count[c].waiting != NULL:
+                    self.one(c, co, cr, eo, er, last)
         finally:
-            free(w.trace)
             free(co)
             free(eo)
             free(cr)
             free(er)
+        self.replayed_count = 0
+        for c in range(self.nconn if last else 0):
+            self.replayed_count += not self.cap.conn[c].skip
 
-    cdef int one(self, Count *count, Steps *w, const int64_t *c, Py_ssize_t n, const int64_t *e,
-                 Py_ssize_t m) except -1:
-        """Compares one connection: c and e are the indices of its segments."""
-        cdef Py_ssize_t i = 0
-        cdef uint32_t bits
-        cdef int64_t before = self.matched, first = self.first_t, fc = self.first_c, fe = self.first_e
-        cdef uint32_t fb = self.first_bits
-        self.captured += n
-        self.emitted += m
-        self.first_t = <int64_t>1 << 62
-        self.first_c = self.first_e = -1
-        with nogil:
-            while i < n and i < m:
-                bits = differing(&self.cap.seg[c[i]], &self.emi.seg[e[i]], self.tolerance)
-                if bits & ~<uint32_t>(1 << F_TSVAL):
-                    break
-                self.count_compared(c[i], e[i], bits)
-                i += 1
-        if i < n or i < m:
-            self.rest(w, c + i, n - i, e + i, m - i)
-        count.captured, count.emitted, count.matched = n, m, self.matched - before
-        count.first_c, count.first_e = self.first_c, self.first_e
-        if first < self.first_t:
-            self.first_t, self.first_c, self.first_e, self.first_bits = first, fc, fe, fb
+    cdef int make_room(self, bint last) except -1:
+        """Room for all connections; and for the pairs, where all of them are in one window."""
+        cdef Py_ssize_t i, known = self.room
+        grow(<void **>&self.count, &self.room, self.cap.nconn, sizeof(Count))
+        if self.room > known:
+            memset(self.count + known, 0, (self.room - known) * sizeof(Count))
+        self.nconn = self.cap.nconn
+        if not last or self.cap.base or self.emi.base:
+            return 0
+        self.mate_c = <int64_t *>malloc((self.cap.n + 1) * sizeof(int64_t))
+        self.mate_e = <int64_t *>malloc((self.emi.n + 1) * sizeof(int64_t))
+        if self.mate_c == NULL or self.mate_e == NULL:
+            raise MemoryError
+        for i in range(self.cap.n):
+            self.mate_c[i] = -1
+        for i in range(self.emi.n):
+            self.mate_e[i] = -1
         return 0
 
-    cdef int rest(self, Steps *w, const int64_t *c, Py_ssize_t n, const int64_t *e, Py_ssize_t m) except -1:
+    cdef void no_more(self, Count *count) noexcept:
+        """Nothing of this connection waits any more."""
+        if count.waiting != NULL:
+            free(count.waiting.cap.p)
+            free(count.waiting.emi.p)
+            free(count.waiting)
+            count.waiting = NULL
+
+    cdef int one(self, int32_t c, const int64_t *co, const int64_t *cr, const int64_t *eo, const int64_t *er,
+                 bint last) except -1:
+        """Compares one connection."""
+        cdef Count *count = &self.count[c]
+        cdef Waiting *w = count.waiting
+        cdef uint32_t bits
+        cdef int64_t before = self.matched
+        cdef bint settled
+        if self.cap.conn[c].skip:
+            return 0
+        begin(&self.c, self.cap, co, cr, c, &w.cap if w != NULL else NULL)
+        begin(&self.e, self.emi, eo, er, c, &w.emi if w != NULL else NULL)
+        count.captured += self.c.n - self.c.nkept
+        count.emitted += self.e.n - self.e.nkept
+        self.captured += self.c.n - self.c.nkept
+        self.emitted += self.e.n - self.e.nkept
+        self.noted.t = NEVER
+        with nogil:
+            while (w == NULL or not w.parted) and self.c.at < self.c.n and self.e.at < self.e.n:
+                bits = differing(seg_of(&self.c, self.c.at), seg_of(&self.e, self.e.at), self.tolerance)
+                if bits & ~<uint32_t>(1 << F_TSVAL):
+                    break
+                self.count_compared(self.c.at, self.e.at, bits)
+                self.c.at += 1
+                self.e.at += 1
+        settled = self.c.at == self.c.n and self.e.at == self.e.n
+        if not settled and (last or self.c.n - self.c.at > KEPT or self.e.n - self.e.at > KEPT):
+            self.rest()
+            settled = True
+        count.matched += self.matched - before
+        self.settle_first(count)
+        if settled:
+            self.no_more(count)
+        else:
+            self.wait(count)
+        return 0
+
+    cdef int wait(self, Count *count) except -1:
+        """What is left waits."""
+        cdef Waiting *w = count.waiting
+        if w == NULL:
+            w = count.waiting = <Waiting *>calloc(1, sizeof(Waiting))
+            if w == NULL:
+                raise MemoryError
+        w.parted = w.parted or (self.c.at < self.c.n and self.e.at < self.e.n)
+        keep(&w.cap, &self.c)
+        keep(&w.emi, &self.e)
+        return 0
+
+    cdef int settle_first(self, Count *count) except -1:
+        """The first difference noted of this connection: is it the first of all?"""
+        cdef Noted *m = &self.noted
+        if m.t == NEVER:
+            return 0
+        if not count.differs:
+            count.differs = True
+            count.packet = packet_of(&self.c, m.c)
+        if m.t <= self.first_t:
+            self.first_t, self.first_bits = m.t, m.bits
+            self.first_c, self.first_e = number_of(&self.c, m.c), number_of(&self.e, m.e)
+            self.first_packet = packet_of(&self.c, m.c)
+            self.first_rows = (
+                self.cap.described(seg_of(&self.c, m.c), head_of(&self.c, m.c)) if m.c >= 0 else None,
+                self.emi.described(seg_of(&self.e, m.e), head_of(&self.e, m.e)) if m.e >= 0 else None)
+        m.t = NEVER
+        return 0
+
+    cdef int rest(self) except -1:
         """The same from the first difference on."""
+        cdef Py_ssize_t i, n = self.c.n - self.c.at, m = self.e.n - self.e.at
         cdef uint64_t *keys = <uint64_t *>malloc(2 * (n + m + 1) * sizeof(uint64_t))
         cdef int64_t *mate = <int64_t *>malloc((n + 1) * sizeof(int64_t))
-        cdef Py_ssize_t i
         if keys == NULL or mate == NULL:
             free(keys)
             free(mate)
             raise MemoryError
         with nogil:
             for i in range(n):
-                keys[i] = exact_key(&self.cap.seg[c[i]])
-                keys[n + m + i] = shape_key(&self.cap.seg[c[i]])
+                keys[i] = exact_key(seg_of(&self.c, self.c.at + i))
+                keys[n + m + i] = shape_key(seg_of(&self.c, self.c.at + i))
             for i in range(m):
-                keys[n + i] = exact_key(&self.emi.seg[e[i]])
-                keys[2 * n + m + i] = shape_key(&self.emi.seg[e[i]])
-            align(w, keys, n, keys + n, m, mate)
-            self.settle(w, c, n, e, m, keys + n + m, keys + 2 * n + m, mate)
+                keys[n + i] = exact_key(seg_of(&self.e, self.e.at + i))
+                keys[2 * n + m + i] = shape_key(seg_of(&self.e, self.e.at + i))
+            align(&self.w, keys, n, keys + n, m, mate)
+            self.settle(n, m, keys + n + m, keys + 2 * n + m, mate)
         free(keys)
         free(mate)
         return 0
 
-    cdef void settle(self, Steps *w, const int64_t *c, Py_ssize_t n, const int64_t *e, Py_ssize_t m,
-                     const uint64_t *cs, const uint64_t *es, int64_t *mate) noexcept nogil:
+    cdef void settle(self, Py_ssize_t n, Py_ssize_t m, const uint64_t *cs, const uint64_t *es,
+                     int64_t *mate) noexcept nogil:
         """Goes through the alignment; the gaps in it are paired by shape, what then is left in order."""
         cdef Py_ssize_t i = 0, j = 0, i2, j2
         while i < n or j < m:
             if i < n and mate[i] == j:
-                self.count_pair(c[i], e[j])
+                self.count_pair(self.c.at + i, self.e.at + j)
                 i += 1
                 j += 1
                 continue
@@ -340,17 +486,16 @@ cdef class Pairing:
             while i2 < n and mate[i2] < 0:
                 i2 += 1
             j2 = mate[i2] if i2 < n else m
-            align(w, cs + i, i2 - i, es + j, j2 - j, mate + i)
-            self.gap(c + i, i2 - i, e + j, j2 - j, mate + i)
+            align(&self.w, cs + i, i2 - i, es + j, j2 - j, mate + i)
+            self.gap(self.c.at + i, i2 - i, self.e.at + j, j2 - j, mate + i)
             i = i2
             j = j2
 
-    cdef void gap(self, const int64_t *c, Py_ssize_t n, const int64_t *e, Py_ssize_t m,
-                  const int64_t *mate) noexcept nogil:
+    cdef void gap(self, Py_ssize_t c, Py_ssize_t n, Py_ssize_t e, Py_ssize_t m, const int64_t *mate) noexcept nogil:
         cdef Py_ssize_t i = 0, j = 0, i2, j2
         while i < n or j < m:
             if i < n and mate[i] == j:
-                self.count_pair(c[i], e[j])
+                self.count_pair(c + i, e + j)
                 i += 1
                 j += 1
                 continue
@@ -359,67 +504,63 @@ cdef class Pairing:
                 i2 += 1
             j2 = mate[i2] if i2 < n else m
             while i < i2 and j < j2:
-                self.count_pair(c[i], e[j])
+                self.count_pair(c + i, e + j)
                 i += 1
                 j += 1
             while i < i2:
-                self.count_one(c[i], -1)
+                self.count_one(c + i, -1)
                 i += 1
             while j < j2:
-                self.count_one(-1, e[j])
+                self.count_one(-1, e + j)
                 j += 1
 
-    cdef void count_pair(self, int64_t c, int64_t e) noexcept nogil:
-        self.count_compared(c, e, differing(&self.cap.seg[c], &self.emi.seg[e], self.tolerance))
+    cdef void count_pair(self, Py_ssize_t c, Py_ssize_t e) noexcept nogil:
+        self.count_compared(c, e, differing(seg_of(&self.c, c), seg_of(&self.e, e), self.tolerance))
 
-    cdef void count_compared(self, int64_t c, int64_t e, uint32_t bits) noexcept nogil:
+    cdef inline void count_compared(self, Py_ssize_t c, Py_ssize_t e, uint32_t bits) noexcept nogil:
         """bits: the fields that differ."""
         cdef int64_t d
         cdef int f
-        self.mate_c[c] = e
-        self.mate_e[e] = c
+        if self.mate_c != NULL:
+            self.mate_c[self.c.order[c]] = self.e.order[e]
+            self.mate_e[self.e.order[e]] = self.c.order[c]
         if bits == 0:
             self.matched += 1
-            d = self.cap.seg[c].t - self.emi.seg[e].t
+            d = seg_of(&self.c, c).t - seg_of(&self.e, e).t
             self.in_time += -1000000 <= d <= 1000000
             return
         for f in range(NFIELDS):
             self.fields[f] += (bits >> f) & 1
-        self.note(self.cap.seg[c].t, c, e, bits)
+        self.note(seg_of(&self.c, c).t, c, e, bits)
 
-    cdef void count_one(self, int64_t c, int64_t e) noexcept nogil:
+    cdef void count_one(self, Py_ssize_t c, Py_ssize_t e) noexcept nogil:
         if c >= 0:
             self.fields[MISSING] += 1
-            self.note(self.cap.seg[c].t, c, e, 1 << MISSING)
+            self.note(seg_of(&self.c, c).t, c, e, 1 << MISSING)
         else:
             self.fields[EXTRA] += 1
-            self.note(self.emi.seg[e].t, c, e, 1 << EXTRA)
+            self.note(seg_of(&self.e, e).t, c, e, 1 << EXTRA)
 
-    cdef void note(self, int64_t t, int64_t c, int64_t e, uint32_t bits) noexcept nogil:
-        if t < self.first_t:
-            self.first_t = t
-            self.first_c = c
-            self.first_e = e
-            self.first_bits = bits
+    cdef void note(self, int64_t t, Py_ssize_t c, Py_ssize_t e, uint32_t bits) noexcept nogil:
+        if t < self.noted.t:
+            self.noted.t, self.noted.c, self.noted.e, self.noted.bits = t, c, e, bits
 
     def connection(self, Py_ssize_t c):
-        """(captured, emitted, matched, first captured and first emitted segment that differs or -1) of a connection."""
+        """(captured, emitted, matched, whether all agree, packet of the first that differs or None) of a connection."""
         if not 0 <= c < self.nconn:
             raise IndexError(c)
-        return (self.count[c].captured, self.count[c].emitted, self.count[c].matched, self.count[c].first_c,
-                self.count[c].first_e)
+        return (self.count[c].captured, self.count[c].emitted, self.count[c].matched, not self.count[c].differs,
+                self.count[c].packet or None)
 
     def replayed(self, most=None):
         """The numbers of the connections that were replayed; at most so many, then those that differ come first."""
         cdef Py_ssize_t c, left = self.nconn if most is None else most
         cdef list out = []
-        cdef bint differs
         for wanted in ((True, False) if most is not None else (None,)):
             for c in range(self.nconn):
                 if len(out) >= left:
                     return out
-                differs = self.count[c].first_c >= 0 or self.count[c].first_e >= 0
-                if not self.cap.conn[c].skip and (wanted is None or differs == <bint>wanted):
+                if not self.cap.conn[c].skip and (wanted is None or self.count[c].differs == <bint>wanted):
                     out.append(c)
         return out
 
@@ -428,19 +569,26 @@ cdef class Pairing:
         return {FIELDS[f]: self.fields[f] for f in range(NFIELDS) if self.fields[f]}
 
     def first(self):
-        """(captured index or -1, emitted index or -1, [fields]) of the first difference in time, or None."""
-        if self.first_c < 0 and self.first_e < 0:
+        """(captured number or -1, emitted number or -1, [fields]) of the first difference in time, or None.
+
+        Segments are numbered from 0 over all windows.
+        """
+        if self.first_rows is None:
             return None
         return self.first_c, self.first_e, [FIELDS[f] for f in range(NFIELDS) if (self.first_bits >> f) & 1]
 
+    def first_segments(self):
+        """(packet's number or None, captured, emitted segment) of the first difference: see `Table.row`; or None."""
+        return None if self.first_rows is None else (self.first_packet or None, *self.first_rows)
+
     def pair_of_captured(self, Py_ssize_t i):
-        """The emitted index that captured segment i is paired with, or -1."""
-        if not 0 <= i < self.cap.n:
+        """The emitted index that captured segment i is paired with, or -1. Of one window only."""
+        if self.mate_c == NULL or not 0 <= i < self.cap.n:
             raise IndexError(i)
         return self.mate_c[i]
 
     def pair_of_emitted(self, Py_ssize_t i):
-        """The captured index that emitted segment i is paired with, or -1."""
-        if not 0 <= i < self.emi.n:
+        """The captured index that emitted segment i is paired with, or -1. Of one window only."""
+        if self.mate_e == NULL or not 0 <= i < self.emi.n:
             raise IndexError(i)
         return self.mate_e[i]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+from array import array
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -11,11 +12,12 @@ from typing import Any
 
 from . import calls as calls_module
 from . import capture as capture_module
-from . import facts, handshakes, hostfile, infer, localside
+from . import facts, handshakes, hostfile, localside
 from .calls import Calls
-from .capture import Capture
+from .capture import WHOLE, Capture
 from .errors import InputError, at
 from .hostfile import HostSpec
+from .infer import Inference
 from .localside import LocalSide, endpoint
 from .pairing import Pairing
 from .segments import Table
@@ -45,7 +47,10 @@ Watch = Callable[[Any, Feed], AbstractContextManager[None]]
 
 @dataclass
 class Result:
-    """What a replay did. `host` stays open for its state until `close`."""
+    """What a replay did. `host` stays open for its state until `close`.
+
+    Of a replay in several windows `table`, `emitted` and `calls` hold the last one only.
+    """
 
     capture: Capture
     local: LocalSide
@@ -55,7 +60,7 @@ class Result:
     emitted: Table
     pairing: Pairing
     host: Any
-    arrivals: tuple[memoryview[int], ...]
+    packets_in: int
     warnings: list[str] = field(default_factory=list)
     skipped: int = 0
 
@@ -86,6 +91,7 @@ class Prepared:
     skipped: int
     warnings: list[str]
     kernel_side: Any
+    problems: dict[int, list[Any]]  # of packets: by kind, how many, the first one's number and what is wrong with it
 
 
 def replay(
@@ -100,16 +106,19 @@ def replay(
     progress: Progress | None = None,
     kernel_side: str = KERNEL_SIDE,
     watch: Watch | None = None,
+    window: int = WHOLE,
 ) -> Result:
     """Replays one capture file.
 
     local: `ADDR[:PORT]`s; found from the capture when empty. host: a host file's path, or its contents. sysctls:
     `KEY=VALUE`s over it. syscalls: a file of recorded calls; inferred without. tolerance: ticks of 1 ms by which TSval
     may differ. probes: keep the tcp_probe records (costs time and memory); None: where `compare` looks at them for a
-    reason. progress: called with 0..1. kernel_side: the module whose `Host` runs. watch: see `Watch`. InputError: input
-    that cannot be used.
+    reason. progress: called with 0..1. kernel_side: the module whose `Host` runs. watch: see `Watch`. window: so many
+    IP packets are in memory at a time; only with inferred calls, without `watch` and probes. What the first window
+    tells of the host and its side is taken as true of the capture. InputError: input that cannot be used.
     """
-    prepared = prepare(capture, local=local, host=host, sysctls=sysctls, syscalls=syscalls, kernel_side=kernel_side)
+    prepared = prepare(capture, local=local, host=host, sysctls=sysctls, syscalls=syscalls, kernel_side=kernel_side,
+                       window=window)
     return play(prepared, tolerance=tolerance, probes=probes, progress=progress, watch=watch)
 
 
@@ -121,28 +130,37 @@ def prepare(
     sysctls: Sequence[str] = (),
     syscalls: str | None = None,
     kernel_side: str = KERNEL_SIDE,
+    window: int = WHOLE,
 ) -> Prepared:
     """All of `replay` that comes before the host. InputError: input that cannot be used."""
     wanted = localside.parse(list(local)) if local else None
     spec = hostfile.parse(host, "host") if isinstance(host, dict) else hostfile.read(host) if host else HostSpec()
     overrides = [hostfile.option(s) for s in sysctls]
     recorded = calls_module.read(syscalls) if syscalls else None
-    cap = capture_module.read(capture)
+    cap = capture_module.read(capture, window if recorded is None else WHOLE)
     table = Table().decode(cap.buf, cap.t, cap.off, cap.caplen, cap.origlen)
-    warnings = spec.warnings + cap.warnings + packet_warnings(cap, table)
+    problems: dict[int, list[Any]] = {}
+    note_problems(problems, cap, table)
+    while not len(table) and not cap.ended:
+        next_window(cap, table, problems)
     if not len(table):
-        raise InputError(warnings[-1] if table.problems else f"{capture}: no TCP in this capture")
+        found = cap.warnings + packet_warnings(cap, problems)
+        raise InputError(found[-1] if problems else f"{capture}: no TCP in this capture")
     side = local_side(wanted, table, cap.path, spec, recorded)
     table.split(side.numbers())
     table.complete_checksums(cap.buf)
     complete_spec(spec, table, side, host is not None)
     spec.sysctls += overrides
-    skipped = open_before(table, cap.path, warnings)
+    warnings = list(spec.warnings)
+    skipped = 0
+    if cap.ended:
+        warnings += cap.warnings + packet_warnings(cap, problems)
+        skipped = open_before(table, cap.path, warnings)
     side_module = kernel_module(kernel_side)
     if recorded is not None:
         check_calls(recorded, table, cap)
         warnings += recorded.warnings
-    return Prepared(cap, table, side, spec, recorded, skipped, warnings, side_module)
+    return Prepared(cap, table, side, spec, recorded, skipped, warnings, side_module, problems)
 
 
 def play(
@@ -154,35 +172,109 @@ def play(
     watch: Watch | None = None,
 ) -> Result:
     """Runs the host and compares; the arguments are those of `replay`."""
-    cap, table, spec, ops = p.capture, p.table, p.spec, p.kernel_side.OPS
-    warnings = list(p.warnings)
-    calls = p.recorded if p.recorded is not None else infer.infer(table, cap.path, ops,
-                                                                  spec.congestion_control in PACED)
-    arrivals = table.arrivals(cap.t, cap.off, cap.caplen, cap.origlen, p.local.numbers())
-    kernel = build_host(spec, p.kernel_side)
+    cap, table = p.capture, p.table
+    whole = cap.ended
+    kernel = build_host(p.spec, p.kernel_side)
     try:
-        kernel.want_probes(len(arrivals[0]) <= FEW if probes is None else probes)
-        feed(kernel, ops, table, spec, calls, cap, arrivals)
-        if calls.signed:
-            warnings += tell_streams(kernel, table, cap)
-        with watch(kernel, Feed(cap, table, calls, arrivals)) if watch else nullcontext():
-            run(kernel, cap, calls, progress)
-        emitted = emitted_table(kernel)
-        emitted.adopt(table)
-        pairing = Pairing(table, emitted, tolerance)
+        windows = Windows(p, kernel, tolerance)
+        fed = windows.feed()
+        kernel.want_probes(cap.ended and windows.packets_in <= FEW if probes is None else probes)
+        warnings = tell_streams(kernel, table, cap) if fed.calls.signed else []
+        with watch(kernel, fed) if watch else nullcontext():
+            windows.run(progress)
+            windows.compare()
+        while not cap.ended:
+            windows.advance()
+            windows.feed()
+            windows.run(progress)
+            windows.compare()
         warnings += [f"{cap.path}: {w}" for w in kernel.warnings()]
+        skipped, known = p.skipped, list(p.warnings)
+        if not whole:
+            known += cap.warnings + packet_warnings(cap, p.problems)
+            skipped = open_before(table, cap.path, known)
     except BaseException:
         kernel.close()
         raise
-    return Result(cap, p.local, spec, calls, table, emitted, pairing, kernel, arrivals, warnings, p.skipped)
+    return Result(cap, p.local, p.spec, windows.calls, table, windows.emitted, windows.pairing, kernel,
+                  windows.packets_in, known + warnings, skipped)
 
 
-def packet_warnings(cap: Capture, table: Table) -> list[str]:
+class Windows:
+    """A replay that goes through its capture window by window; mostly there is one."""
+
+    def __init__(self, p: Prepared, host: Any, tolerance: int) -> None:
+        self.p, self.host = p, host
+        self.capture, self.table, self.ops = p.capture, p.table, p.kernel_side.OPS
+        self.calls = p.recorded or Calls("")
+        self.inference = Inference(p.table, self.ops, p.spec.congestion_control in PACED)
+        self.emitted = Table()
+        self.pairing = Pairing(p.table, self.emitted, tolerance)
+        self.packets_in = 0
+        self.end = 0  # of the calls so far (ns)
+
+    def feed(self) -> Feed:
+        """Gives the host this window."""
+        cap, table = self.capture, self.table
+        if self.p.recorded is None:
+            self.calls = self.inference.window(cap.path, cap.span[1], cap.ended)
+        arrivals = table.arrivals(cap.t, cap.off, cap.caplen, cap.origlen, self.p.local.numbers())
+        feed(self.host, self.ops, table, self.p.spec, self.calls, cap, arrivals, self.now)
+        self.packets_in += len(arrivals[0])
+        return Feed(cap, table, self.calls, arrivals)
+
+    @property
+    def now(self) -> int:
+        """The time that the host has been run to (ns), 0: not yet."""
+        return self.inference.since
+
+    def run(self, progress: Progress | None) -> None:
+        """Runs the host as far as nothing can be added any more."""
+        if self.calls.rows:
+            self.end = max(self.end, self.calls.rows[-8])
+        if self.capture.ended:
+            run(self.host, self.capture, self.calls, self.end, progress)
+        else:
+            run_host(self.host, self.inference.horizon)
+            if progress:
+                progress(min(0.99, self.capture.share))
+
+    def compare(self) -> None:
+        """Compares what the host has emitted."""
+        hdr, t, off, hlen, plen, _soff, _conn = self.host.emitted_buffers()
+        self.emitted.decode_emitted(hdr, t, off, hlen, plen)
+        self.emitted.adopt(self.table)
+        self.pairing.add(self.capture.number, self.capture.ended)
+
+    def advance(self) -> None:
+        """Goes on to the next window."""
+        self.host.forget()
+        self.capture.let_go()
+        next_window(self.capture, self.table, self.p.problems)
+        self.table.split_on()
+        self.table.complete_checksums(self.capture.buf)
+
+
+def next_window(cap: Capture, table: Table, problems: dict[int, list[Any]]) -> None:
+    """Reads and decodes the next window."""
+    cap.advance()
+    table.decode(cap.buf, cap.t, cap.off, cap.caplen, cap.origlen)
+    note_problems(problems, cap, table)
+
+
+def note_problems(problems: dict[int, list[Any]], cap: Capture, table: Table) -> None:
+    """Adds the window's faults of packets to those known."""
+    for kind, (n, row, text) in table.problems.items():
+        found = problems.setdefault(kind, [0, cap.number[row], text])
+        found[0] += n
+
+
+def packet_warnings(cap: Capture, problems: dict[int, list[Any]]) -> list[str]:
     """One line for each kind of fault in the packets: the first one's number, and how many there are."""
     out = []
-    for n, row, text in sorted(table.problems.values(), key=lambda p: p[1]):
+    for n, number, text in sorted(problems.values(), key=lambda p: p[1]):
         more = f" ({n - 1:,} more)" if n > 1 else ""
-        out.append(f"{cap.path}: packet {cap.number[row]}: {text}{more}")
+        out.append(f"{cap.path}: packet {number}: {text}{more}")
     return out
 
 
@@ -274,17 +366,23 @@ def set_sysctl(host: Any, where: str, name: str, value: str) -> None:
 
 
 def feed(host: Any, ops: dict[str, int], table: Table, spec: HostSpec, calls: Calls, cap: Capture,
-         arrivals: tuple[memoryview[int], ...]) -> None:
-    """Gives the host its pins, packets and calls. ops: the numbers of the calls."""
+         arrivals: tuple[memoryview[int], ...], now: int) -> None:
+    """Gives the host its pins, packets and calls. ops: the numbers of the calls. now: it has been run to that time."""
     addresses = table.address_words()
     host.pin_all(handshakes.pins(table, spec.clock, calls.inferred), addresses)
     handshakes.hold_syns(table, arrivals)
-    host.load(cap.buf, *arrivals[:4])
+    if now:
+        host.load_more(*arrivals[:4])
+    else:
+        host.load(cap.buf, *arrivals[:4])
     if calls.rows is not None and calls.plans is not None:
         host.auto_reader(-1, True)
         host.plan_reads(*calls.plans)
         for slot in calls.not_read:
             host.auto_reader(slot, False)
+        for slot, more, thread in calls.longer:
+            if not host.lengthen(slot, more):
+                host.add_calls(array("q", [now, thread, slot, ops["send"], more, 0, 0, -1]), addresses)
         host.add_calls(calls.rows, addresses)
     for c in calls.items:
         try:
@@ -325,29 +423,27 @@ def tell_streams(host: Any, table: Table, cap: Capture) -> list[str]:
     return [lacking] if cut else []
 
 
-def run(host: Any, cap: Capture, calls: Calls, progress: Progress | None) -> None:
-    """Runs to the end of the input; in slices of time only where somebody watches."""
+def run(host: Any, cap: Capture, calls: Calls, last_call: int, progress: Progress | None) -> None:
+    """Runs to the end of the input; in slices of time only where somebody watches. last_call: time of an inferred one."""
     start, end = cap.span
-    if calls.rows:
-        end = max(end, min(calls.rows[-8], end + AFTER_END))
+    end = max(end, min(last_call, end + AFTER_END))
     if calls.items:  # the recording may go on for longer; a little of that still belongs to the capture
         last = calls.items[-1].t0
         under_way = max((c.t1 for c in calls.items if c.t0 <= end), default=end)
         end = max(end, min(last, end + AFTER_END), under_way)
     end += GRACE
-    try:
-        if progress:
-            for k in range(1, 50):
-                host.run(start + (end - start) * k // 50)
-                progress(k / 50)
-        host.run(end)
-    except ValueError as e:  # a clock that does not fit the capture
-        raise InputError(f"host file: {e}") from None
+    if progress and not cap.walk.rows:
+        for k in range(1, 50):
+            run_host(host, start + (end - start) * k // 50)
+            progress(k / 50)
+    run_host(host, end)
     if progress:
         progress(1.0)
 
 
-def emitted_table(host: Any) -> Table:
-    """What the host emitted, decoded by the same code as the capture."""
-    hdr, t, off, hlen, plen, _soff, _conn = host.emitted_buffers()
-    return Table().decode_emitted(hdr, t, off, hlen, plen)
+def run_host(host: Any, until: int) -> None:
+    """Runs the host up to a time. InputError: its clock does not fit the capture."""
+    try:
+        host.run(until)
+    except ValueError as e:
+        raise InputError(f"host file: {e}") from None

@@ -59,15 +59,24 @@ cdef struct Seg:            # one TCP segment; ports and numbers in host order, 
     uint8_t bad             # delivered, but no segment that TCP would look at
     uint8_t partial         # the checksum field holds the pseudo-header's sum only
 
+cdef struct Syn:            # what the SYN or SYN-ACK of one side said
+    int64_t t               # ns
+    uint32_t tsval
+    uint16_t mss            # 0 none
+    uint8_t wscale          # 255 none
+    uint8_t ts
+
 cdef struct Conn:           # one connection: a 4-tuple between one ISN of the local side and the next
     uint32_t laddr
     uint32_t raddr
     uint16_t lport
     uint16_t rport
     int32_t earlier         # the same 4-tuple's connection before, or -1
-    int64_t first           # index of the first segment
-    int64_t syn_out         # index of the first SYN or SYN-ACK sent, -1 none
-    int64_t syn_in          # index of the first SYN or SYN-ACK that arrived, -1 none
+    int64_t first           # number of the first segment, counted over all windows
+    int64_t syn_out         # number of the first SYN or SYN-ACK sent, -1 none
+    int64_t syn_in          # number of the first SYN or SYN-ACK that arrived, -1 none
+    Syn out                 # the first SYN or SYN-ACK sent
+    Syn got                 # the first one that arrived
     uint32_t isn_out
     uint32_t isn_in
     int64_t n_out
@@ -92,11 +101,25 @@ cdef class Table:
     cdef Seg *seg
     cdef int32_t *tag       # of each segment: connection << 2 | side, -1 of none
     cdef Py_ssize_t room
+    cdef bint used          # the memory has held segments before
     cdef readonly Py_ssize_t n
+    cdef readonly int64_t base  # segments in the windows before
     cdef const uint8_t[::1] buf
     cdef Conn *conn
     cdef readonly Py_ssize_t nconn
     cdef Py_ssize_t conn_room
+    cdef int32_t *local     # of each connection: its place in `touched`, -1
+    cdef Py_ssize_t local_room
+    cdef int32_t *touched   # the connections that this window has segments of, ascending
+    cdef Py_ssize_t ntouched
+    cdef Py_ssize_t touched_room
+    cdef list ends          # the local side: (number of the address, port or 0 for any)
+    cdef int part, parts    # see keep()
+    cdef tuple columns      # memory of arrivals()
+    cdef int64_t delivered_t    # time of the last arrival
+    cdef Table names        # whose numbers the addresses have, where they are not this table's own
+    cdef int32_t *now       # adopt(): of each connection, the last of those with its 4-tuple that has begun
+    cdef Py_ssize_t now_room
     cdef int32_t *slots     # open-addressed hash: connection number + 1
     cdef Py_ssize_t nslots
     cdef Py_ssize_t recent_conn     # the connection that was found last
@@ -119,22 +142,31 @@ cdef class Table:
     cdef bint is_taken(self, int what, Py_ssize_t row, int64_t caplen, int64_t origlen) except -1
     cdef int64_t number_of(self, a) except -2
     cdef int grow_addresses(self) except -1
-    cdef int share_addresses(self, Table other) except -1
     cdef bint is_v6(self, uint32_t number) noexcept nogil
     cdef object text(self, uint32_t number)
     cdef int make_room(self, Py_ssize_t rows) except -1
+    cdef int begin(self, Py_ssize_t rows) except -1
+    cdef void fetch(self, Seg *far, Seg *near) noexcept nogil
+    cdef int touch(self, Py_ssize_t i, int32_t c) except -1
+    cdef void touched_in_order(self) noexcept nogil
+    cdef int split_window(self) except -1
+    cdef void mark_new(self, Py_ssize_t first) noexcept
+    cdef dict described(self, const Seg *s, const uint8_t *ip)
     cdef int take(self, Py_ssize_t row, const uint8_t *p, int64_t t, int64_t off, int64_t caplen,
                   int64_t origlen) except -1
     cdef Direction *direction_from(self, const Seg *s, const uint8_t *p) except NULL
     cdef Direction *other_direction(self, const Seg *s, const uint8_t *p) except NULL
     cdef Py_ssize_t new_direction(self, uint32_t src, uint32_t dst) except -1
     cdef int32_t find(self, uint32_t laddr, uint16_t lport, uint32_t raddr, uint16_t rport) noexcept nogil
+    cdef int rehash(self, Py_ssize_t nslots) except -1
+    cdef void place(self, int32_t c) noexcept nogil
     cdef int32_t open(self, Seg *s, int64_t at, int32_t earlier) except -2
     cdef int32_t connection_of(self, Seg *s, int64_t at) except -2
     cdef bint keeps_icmp(self, const uint8_t *p, Py_ssize_t n) noexcept
     cdef int32_t same_isn(self, Table other, Seg *s, int32_t newest) noexcept
     cdef bint delivered(self, Py_ssize_t i) noexcept
     cdef int64_t *ranges(self, int64_t **order, int sides) except NULL
+    cdef Py_ssize_t local_of(self, Py_ssize_t c) noexcept nogil
 
 cdef void tcp_checksum(uint8_t *ip, Py_ssize_t iphl, Py_ssize_t n, const uint8_t *data,
                        Py_ssize_t datalen) noexcept nogil

@@ -11,10 +11,17 @@ import socket
 
 cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.stdlib cimport calloc, free, malloc, qsort, realloc
 from libc.string cimport memset
 
 from .bigmem cimport Column, big_alloc, big_free, grow
+
+cdef extern from *:
+    void prefetch "__builtin_prefetch" (const void *p) nogil
+
+cdef enum:
+    MANY = 256          # connections that a cache has not room for
+    FETCH = 8           # segments looked ahead to fetch theirs
 
 FLAG_NAMES = ((0x02, "S"), (0x01, "F"), (0x04, "R"), (0x08, "P"), (0x20, "U"), (0x40, "E"), (0x80, "W"), (0x100, "A"),
               (0x10, "."))
@@ -83,6 +90,12 @@ cdef void decode_any_options(Seg *s, const uint8_t *p, Py_ssize_t n) noexcept no
     s.opts = h
 
 
+cdef inline void clear(Seg *s) noexcept nogil:
+    """Zeros. In two pieces, as the compiler makes one of this size a slow string instruction."""
+    memset(s, 0, 64)
+    memset(<char *>s + 64, 0, sizeof(Seg) - 64)
+
+
 cdef struct Phase:
     int64_t t                   # of a connection's first segment with a timestamp
     int64_t least               # how much nearer to a tick another one lies
@@ -101,7 +114,9 @@ cdef inline void count_segment(Direction *d, const Seg *s) noexcept nogil:
 
 
 cdef inline uint64_t tuple_hash(uint32_t laddr, uint16_t lport, uint32_t raddr, uint16_t rport) noexcept nogil:
-    return mix(mix(0, (<uint64_t>laddr << 32) | raddr), (<uint64_t>lport << 16) | rport)
+    """The same for both directions."""
+    cdef uint64_t a = (<uint64_t>laddr << 16) | lport, b = (<uint64_t>raddr << 16) | rport
+    return mix(mix(0, a + b), a ^ b)
 
 
 #: added to an IPv6 address as a number, so that no IPv4 one is the same
@@ -130,6 +145,9 @@ def packed(text):
 cdef class Table:
     """The TCP segments of a set of IP packets, in the packets' order, and their connections.
 
+    The packets may be a window of a longer capture: `decode` puts the next one in its place, `split_on` goes on with
+    the connections. `base` is the number of segments in the windows before.
+
     `problems`: what was wrong with packets, {kind: [count, first row, text]}; rows are into the columns given.
     """
 
@@ -138,6 +156,8 @@ cdef class Table:
         self.direction_of = {}
         self.icmp_rows = []
         self.icmp_of_none = True
+        self.parts = 1
+        self.names = None
 
     def __dealloc__(self):
         big_free(self.seg, self.room * sizeof(Seg))
@@ -145,6 +165,9 @@ cdef class Table:
         free(self.direction)
         free(self.conn)
         free(self.slots)
+        free(self.local)
+        free(self.touched)
+        free(self.now)
         free(self.addr)
         free(self.addr_slots)
 
@@ -155,10 +178,13 @@ cdef class Table:
 
     def decode(self, const uint8_t[::1] buf not None, const int64_t[::1] t, const int64_t[::1] off,
                const int64_t[::1] caplen, const int64_t[::1] origlen):
-        """Reads packet i at buf[off[i]:off[i]+caplen[i]]; origlen[i] bytes were on the wire, at t[i] ns."""
+        """Reads packet i at buf[off[i]:off[i]+caplen[i]]; origlen[i] bytes were on the wire, at t[i] ns.
+
+        These segments take the place of those of the window before; the connections stay.
+        """
         cdef Py_ssize_t i, rows = t.shape[0]
         self.buf = buf
-        self.make_room(rows)
+        self.begin(rows)
         for i in range(rows):
             if off[i] < 0 or caplen[i] < 0 or off[i] + caplen[i] > buf.shape[0]:
                 raise ValueError(f"packet row {i} lies outside its buffer")
@@ -169,18 +195,41 @@ cdef class Table:
                        const int[::1] hlen, const int[::1] plen):
         """Reads what `Host.emitted_buffers` gives. The headers are copied: those buffers do not last."""
         cdef Py_ssize_t i, n = t.shape[0]
+        self.begin(n)
+        self.naddr = self.ndirection = 0
+        self.direction_of.clear()
+        self.names = None
+        if self.naddr_slots:
+            memset(self.addr_slots, 0, self.naddr_slots * sizeof(uint32_t))
         if n == 0:
             return self
         self.buf = bytearray(hdr)
-        self.make_room(n)
         for i in range(n):
             self.take(i, &self.buf[0] + off[i], t[i], off[i], hlen[i], <int64_t>hlen[i] + plen[i])
         return self
 
+    cdef int begin(self, Py_ssize_t rows) except -1:
+        """A window of so many packets."""
+        cdef Py_ssize_t i
+        self.base += self.n
+        self.used = self.n > 0
+        self.n = 0
+        self.problems.clear()
+        self.icmp_rows.clear()
+        for i in range(self.ntouched):
+            self.local[self.touched[i]] = -1
+        self.ntouched = 0
+        if rows > self.room:
+            self.make_room(rows)
+        return 0
+
     cdef int make_room(self, Py_ssize_t rows) except -1:
+        big_free(self.seg, self.room * sizeof(Seg))
+        big_free(self.tag, self.room * sizeof(int32_t))
+        self.seg, self.tag, self.room, self.used = NULL, NULL, 0, False
         self.seg = <Seg *>big_alloc(rows * sizeof(Seg))
-        self.room = rows
         self.tag = <int32_t *>big_alloc(rows * sizeof(int32_t))
+        self.room = rows
         return 0
 
     cdef int take(self, Py_ssize_t row, const uint8_t *p, int64_t t, int64_t off, int64_t caplen,
@@ -188,9 +237,12 @@ cdef class Table:
         """Reads one packet; a segment is added to the table."""
         cdef Seg *s = &self.seg[self.n]
         cdef Direction *d
-        cdef int what = read_packet(s, p, caplen, origlen)
+        cdef int what
+        if self.used:
+            clear(s)
+        what = read_packet(s, p, caplen, origlen)
         if what != 6 and not self.is_taken(what, row, caplen, origlen):
-            memset(s, 0, sizeof(Seg))
+            clear(s)
             return 0
         d = self.direction_from(s, p)
         s.saddr, s.daddr = d.src, d.dst
@@ -333,7 +385,10 @@ cdef class Table:
         return memoryview(out)
 
     cdef object text(self, uint32_t number):
-        cdef Address *a = &self.addr[number]
+        cdef Address *a
+        if self.names is not None:
+            return self.names.text(number)
+        a = &self.addr[number]
         whole = (int(a.high) << 64) | a.low
         return dotted(whole - MAPPED if whole >> 32 == 0xFFFF else V6 + whole)
 
@@ -380,12 +435,13 @@ cdef class Table:
         p.earlier = earlier
         p.first = at
         p.syn_out = p.syn_in = -1
+        p.out.wscale = p.got.wscale = 255
         self.recent_conn = self.nconn
         self.nconn += 1
         self.place(<int32_t>(self.nconn - 1))
         return <int32_t>(self.nconn - 1)
 
-    def rehash(self, Py_ssize_t nslots):
+    cdef int rehash(self, Py_ssize_t nslots) except -1:
         cdef Py_ssize_t i
         free(self.slots)
         self.nslots = nslots
@@ -394,8 +450,9 @@ cdef class Table:
             raise MemoryError
         for i in range(self.nconn):
             self.place(<int32_t>i)
+        return 0
 
-    def place(self, int32_t c):
+    cdef void place(self, int32_t c) noexcept nogil:
         cdef Conn *p = &self.conn[c]
         cdef Conn *q
         cdef uint64_t at = tuple_hash(p.laddr, p.lport, p.raddr, p.rport) & <uint64_t>(self.nslots - 1)
@@ -436,6 +493,7 @@ cdef class Table:
                     p.syn_out = at
                     p.isn_out = s.seq
                     p.synack_out = (s.flags & ACK) != 0
+                    note_syn(&p.out, s)
             else:
                 if not fresh and not s.flags & ACK and over(p) and not (p.syn_in >= 0 and p.isn_in == s.seq):
                     c = self.open(s, at, c)
@@ -444,6 +502,7 @@ cdef class Table:
                     p.syn_in = at
                     p.isn_in = s.seq
                     p.synack_in = (s.flags & ACK) != 0
+                    note_syn(&p.got, s)
         if ours:
             p.n_out += 1
             p.other_out += not s.flags & RST
@@ -457,20 +516,36 @@ cdef class Table:
         return c
 
     def split(self, locals_):
-        """Sets each segment's side and connection. locals_: [(address as `packed` gives it, port or 0)]."""
-        cdef Py_ssize_t i, k, nl = len(locals_)
-        cdef int64_t *addr = <int64_t *>malloc(nl * sizeof(int64_t) + 8)
-        cdef uint16_t *port = <uint16_t *>malloc(nl * sizeof(uint16_t) + 8)
-        cdef Seg *s
+        """Sets each segment's side and connection. locals_: [(address as `packed` gives it, port or 0)].
+
+        All that was known of connections is forgotten.
+        """
         self.nconn = self.recent_conn = 0
         if self.nslots:
             memset(self.slots, 0, self.nslots * sizeof(int32_t))
+        self.ends = list(locals_)
+        self.split_window()
+
+    def split_on(self):
+        """The same for the next window: its connections are those of the windows before, and new ones."""
+        self.split_window()
+
+    cdef int split_window(self) except -1:
+        cdef Py_ssize_t i, k, nl = len(self.ends), known = self.nconn
+        cdef int64_t *addr = <int64_t *>malloc(nl * sizeof(int64_t) + 8)
+        cdef uint16_t *port = <uint16_t *>malloc(nl * sizeof(uint16_t) + 8)
+        cdef Seg *s
         try:
             if addr == NULL or port == NULL:
                 raise MemoryError
             for k in range(nl):
-                addr[k], port[k] = self.number_of(locals_[k][0]), locals_[k][1]
+                addr[k], port[k] = self.number_of(self.ends[k][0]), self.ends[k][1]
+            for i in range(self.ntouched):
+                self.local[self.touched[i]] = -1
+            self.ntouched = 0
             for i in range(self.n):
+                if self.nconn > MANY and i + FETCH < self.n:
+                    self.fetch(&self.seg[i + FETCH], &self.seg[i + FETCH // 2])
                 s = &self.seg[i]
                 s.side = FOREIGN
                 s.conn = -1
@@ -480,37 +555,86 @@ cdef class Table:
                         break
                     if s.daddr == addr[k] and (port[k] == 0 or port[k] == s.dport):
                         s.side = ARRIVED
-                if s.side != FOREIGN:
-                    s.conn = self.connection_of(s, i)
-                self.tag[i] = s.conn << 2 | s.side if s.conn >= 0 else -1
+                if s.side == FOREIGN:
+                    self.tag[i] = -1
+                    continue
+                s.conn = self.connection_of(s, self.base + i)
+                self.touch(i, s.conn)
         finally:
             free(addr)
             free(port)
-        self.mark_open()
+        self.touched_in_order()
+        self.mark_new(known)
+        return 0
 
-    def mark_open(self):
-        """Marks the connections that were open when the capture began: they have no SYN, and were not all resets."""
+    cdef inline void fetch(self, Seg *far, Seg *near) noexcept nogil:
+        """Fetches into the cache what `find` will look at for two segments that come soon: first a slot, then more.
+
+        Which of their ends is the local one is not known: the hash is the same for both.
+        """
+        cdef int32_t c
+        prefetch(&self.slots[tuple_hash(far.saddr, far.sport, far.daddr, far.dport) & <uint64_t>(self.nslots - 1)])
+        c = self.slots[tuple_hash(near.saddr, near.sport, near.daddr, near.dport) & <uint64_t>(self.nslots - 1)] - 1
+        if c >= 0:
+            prefetch(&self.conn[c])
+            prefetch(<char *>&self.conn[c] + 64)
+
+    cdef inline int touch(self, Py_ssize_t i, int32_t c) except -1:
+        """Notes that segment i is of connection c."""
+        cdef Py_ssize_t k
+        self.tag[i] = c << 2 | self.seg[i].side
+        if c >= self.local_room:
+            k = self.local_room
+            grow(<void **>&self.local, &self.local_room, c + 1, sizeof(int32_t))
+            while k < self.local_room:
+                self.local[k] = -1
+                k += 1
+        if self.local[c] < 0:
+            grow(<void **>&self.touched, &self.touched_room, self.ntouched + 1, sizeof(int32_t))
+            self.touched[self.ntouched] = c
+            self.local[c] = <int32_t>self.ntouched
+            self.ntouched += 1
+        return 0
+
+    cdef void touched_in_order(self) noexcept nogil:
+        """Sorts `touched`, which mostly is in order."""
+        cdef Py_ssize_t i
+        for i in range(1, self.ntouched):
+            if self.touched[i] < self.touched[i - 1]:
+                qsort(self.touched, self.ntouched, sizeof(int32_t), ascending)
+                break
+        for i in range(self.ntouched):
+            self.local[self.touched[i]] = <int32_t>i
+
+    cdef inline Py_ssize_t local_of(self, Py_ssize_t c) noexcept nogil:
+        """The place of a connection among those of this window, or -1."""
+        return self.local[c] if c < self.local_room else -1
+
+    cdef void mark_new(self, Py_ssize_t first) noexcept:
+        """Marks of the connections from `first` on those that are not replayed.
+
+        Those that were open when the capture began have no SYN, and were not all resets. Those of another part are
+        another process's.
+        """
         cdef Py_ssize_t i
         cdef Conn *p
-        for i in range(self.nconn):
+        for i in range(first, self.nconn):
             p = &self.conn[i]
-            if p.syn_out >= 0 or (p.syn_in >= 0 and p.syn_in == p.first):
-                continue
             # a host without the connection answers all but a reset with a reset
-            if p.other_out > 0 or (p.n_out == 0 and p.other_in > 0):
+            if p.syn_out < 0 and not (p.syn_in >= 0 and p.syn_in == p.first) and (
+                    p.other_out > 0 or (p.n_out == 0 and p.other_in > 0)):
                 p.skip = OPEN_BEFORE
+            elif self.parts > 1 and tuple_hash(p.laddr, p.lport, p.raddr, p.rport) % <uint64_t>self.parts != \
+                    <uint64_t>self.part:
+                p.skip = ELSEWHERE
 
     def keep(self, int part, int parts):
         """Of the connections that can be replayed keeps one part: a 4-tuple's are all in the same one.
 
         ICMP messages stay with the connection that they are about; those about none with part 0. Needs `split`.
         """
-        cdef Py_ssize_t i
-        cdef Conn *p
-        for i in range(self.nconn):
-            p = &self.conn[i]
-            if not p.skip and tuple_hash(p.laddr, p.lport, p.raddr, p.rport) % <uint64_t>parts != <uint64_t>part:
-                p.skip = ELSEWHERE
+        self.part, self.parts = part, parts
+        self.mark_new(0)
         self.icmp_of_none = part == 0
 
     cdef bint keeps_icmp(self, const uint8_t *p, Py_ssize_t n) noexcept:
@@ -546,15 +670,14 @@ cdef class Table:
         cdef Py_ssize_t i
         cdef Seg *s
         cdef int32_t newest, c
-        cdef int32_t *now = NULL
-        cdef Py_ssize_t room = 0, strange = 0, k
+        cdef Py_ssize_t strange = 0, k
         cdef uint32_t *numbers = <uint32_t *>malloc((self.naddr + 1) * sizeof(uint32_t))
         try:
             if numbers == NULL:
                 raise MemoryError
             for i in range(self.naddr):
                 numbers[i] = <uint32_t>other.number(&self.addr[i])
-            self.share_addresses(other)
+            self.names = other
             for i in range(self.n):
                 s = &self.seg[i]
                 s.side = SENT
@@ -562,13 +685,13 @@ cdef class Table:
                 newest = other.find(s.saddr, s.sport, s.daddr, s.dport)
                 if newest < 0:
                     newest = other.open(s, -1, -1)
-                if other.nconn > room:
-                    k = room
-                    grow(<void **>&now, &room, other.nconn, sizeof(int32_t))
-                    while k < room:
-                        now[k] = -1
+                if other.nconn > self.now_room:
+                    k = self.now_room
+                    grow(<void **>&self.now, &self.now_room, other.nconn, sizeof(int32_t))
+                    while k < self.now_room:
+                        self.now[k] = -1
                         k += 1
-                c = now[newest]
+                c = self.now[newest]
                 if c < 0:
                     c = newest
                     while other.conn[c].earlier >= 0:
@@ -577,36 +700,24 @@ cdef class Table:
                     k = self.same_isn(other, s, newest)
                     if k >= 0:
                         c = <int32_t>k
-                now[newest] = c
+                self.now[newest] = c
                 s.conn = c
-                self.tag[i] = c << 2 | SENT
+                self.touch(i, c)
                 strange += other.conn[c].first < 0
         finally:
-            free(now)
             free(numbers)
+        self.touched_in_order()
         return strange
 
-    cdef int share_addresses(self, Table other) except -1:
-        """From now on addresses are numbered as in `other`."""
-        cdef Py_ssize_t i
-        self.naddr = self.naddr_slots = 0
-        free(self.addr)
-        free(self.addr_slots)
-        self.addr, self.addr_slots = NULL, NULL
-        self.recent[0] = self.recent[1] = 0
-        for i in range(other.naddr):
-            self.number(&other.addr[i])
-        return 0
-
     cdef int64_t *ranges(self, int64_t **order, int sides) except NULL:
-        """Indices of the segments by connection, in order: those of connection c are order[r[c]] .. order[r[c+1]-1].
+        """Indices of the segments by connection, in order: those of touched[k] are order[r[k]] .. order[r[k+1]-1].
 
         sides: 1 << SENT for those sent, 1 << ARRIVED for those that arrived. The caller frees both.
         """
-        cdef Py_ssize_t i, nconn = self.nconn
+        cdef Py_ssize_t i, n = self.ntouched
         cdef int32_t tag
         cdef int64_t *r
-        r = <int64_t *>calloc(nconn + 2, sizeof(int64_t))
+        r = <int64_t *>calloc(n + 2, sizeof(int64_t))
         order[0] = <int64_t *>malloc((self.n + 1) * sizeof(int64_t))
         if r == NULL or order[0] == NULL:
             free(r)
@@ -614,14 +725,14 @@ cdef class Table:
         for i in range(self.n):
             tag = self.tag[i]
             if tag >= 0 and (sides >> (tag & 3)) & 1:
-                r[(tag >> 2) + 2] += 1
-        for i in range(2, nconn + 2):
+                r[self.local[tag >> 2] + 2] += 1
+        for i in range(2, n + 2):
             r[i] += r[i - 1]
         for i in range(self.n):
             tag = self.tag[i]
             if tag >= 0 and (sides >> (tag & 3)) & 1:
-                order[0][r[(tag >> 2) + 1]] = i
-                r[(tag >> 2) + 1] += 1
+                order[0][r[self.local[tag >> 2] + 1]] = i
+                r[self.local[tag >> 2] + 1] += 1
         return r
 
     # -- what Python asks for
@@ -633,34 +744,35 @@ cdef class Table:
         it. Times never go back: where a capture's do, by no more than its writer's queues, its order is right.
         """
         cdef int64_t[::1] ct = t, co = off, cc = caplen, cl = origlen
-        cdef Py_ssize_t i, n = 0, k = 0, icmp, at = 0
-        cdef int64_t last = 0
-        cdef Column column
+        cdef Py_ssize_t i, k = 0, icmp, at = 0
         cdef Rows r
         addresses = {a for a, _ in locals_}
         wanted = [w for w in self.icmp_rows if destination(&self.buf[co[w]]) in addresses
                   and self.keeps_icmp(&self.buf[co[w]], cc[w])]
         icmp = len(wanted)
-        for i in range(self.nconn):
-            n += 0 if self.conn[i].skip else self.conn[i].n_in
-        out = [Column(n + icmp) for _ in range(5)]
+        # the host goes on to use the first window's
+        if not self.base or self.columns is None or (<Column>self.columns[0]).room < self.n + icmp:
+            columns = tuple([Column(self.n + icmp) for _ in range(5)])
+        else:
+            columns = self.columns
+        self.columns = columns if self.base else None
         for i in range(5):
-            column = out[i]
-            column.n = n + icmp
-            r.dst[i] = column.p
-        if n + icmp:
+            r.dst[i] = (<Column>columns[i]).p
+        if self.n + icmp:
             r.src[0], r.src[1], r.src[2], r.src[3] = &ct[0], &co[0], &cc[0], &cl[0]
         for i in range(self.n):
             if not self.delivered(i):
                 continue
             while k < icmp and <int64_t>wanted[k] < self.seg[i].row:
-                at = deliver(&r, at, wanted[k], &last)
+                at = deliver(&r, at, wanted[k], &self.delivered_t)
                 k += 1
-            at = deliver(&r, at, self.seg[i].row, &last)
+            at = deliver(&r, at, self.seg[i].row, &self.delivered_t)
         while k < icmp:
-            at = deliver(&r, at, wanted[k], &last)
+            at = deliver(&r, at, wanted[k], &self.delivered_t)
             k += 1
-        return tuple([memoryview(c) for c in out])
+        for column in columns:
+            (<Column>column).n = at
+        return tuple([memoryview(c) for c in columns])
 
     cdef inline bint delivered(self, Py_ssize_t i) noexcept:
         cdef Seg *s = &self.seg[i]
@@ -670,7 +782,7 @@ cdef class Table:
         """(how many connections were open before the capture began, the first of them or -1). Needs `split`."""
         cdef Py_ssize_t c, first = -1, n = 0
         for c in range(self.nconn):
-            if self.conn[c].skip:
+            if self.conn[c].skip == OPEN_BEFORE:
                 first = c if n == 0 else first
                 n += 1
         return n, first
@@ -690,15 +802,17 @@ cdef class Table:
 
     def row(self, Py_ssize_t i):
         """One segment as a dict with the names of `struct Seg`; addresses as text, `sack` a list of pairs."""
-        cdef Seg *s
         if not 0 <= i < self.n:
             raise IndexError(i)
-        s = &self.seg[i]
+        return self.described(&self.seg[i], &self.buf[0] + self.seg[i].off)
+
+    cdef dict described(self, const Seg *s, const uint8_t *ip):
+        """`row` of a segment whose headers are at ip."""
         return {"t": s.t, "saddr": self.text(s.saddr), "daddr": self.text(s.daddr), "sport": s.sport, "dport": s.dport,
                 "seq": s.seq, "ack": s.ack, "len": s.len, "held": s.held, "flags": s.flags, "win": s.win, "urg": s.urg,
                 "ecn": s.ecn, "tsval": s.tsval if s.ts else None, "tsecr": s.tsecr if s.ts else None,
                 "mss": s.mss or None, "wscale": None if s.wscale == 255 else s.wscale, "sackok": bool(s.sackok),
-                "sack": sacks(&self.buf[0] + s.off, s), "opts": s.opts, "ttl": s.ttl,
+                "sack": sacks(ip, s), "opts": s.opts, "ttl": s.ttl,
                 "v6": bool(s.v6), "row": s.row, "conn": s.conn, "off": s.off, "hlen": s.hlen, "side": s.side,
                 "bad": bool(s.bad)}
 
@@ -793,6 +907,14 @@ cdef class Table:
         d = (p.t - <int64_t>p.tsval * 1000000 + p.least) % 1000000
         free(phases)
         return d + 1000000 if d < 0 else d
+
+
+cdef int ascending(const void *a, const void *b) noexcept nogil:
+    return (<const int32_t *>a)[0] - (<const int32_t *>b)[0]
+
+
+cdef inline void note_syn(Syn *syn, const Seg *s) noexcept nogil:
+    syn.t, syn.tsval, syn.mss, syn.wscale, syn.ts = s.t, s.tsval, s.mss, s.wscale, s.ts
 
 
 cdef struct Rows:           # columns in, columns out

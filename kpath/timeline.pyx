@@ -12,6 +12,7 @@ The rules, and how far they can be trusted:
 
 from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t
 from libc.stdlib cimport free
+from libc.string cimport memset
 
 from .bigmem cimport grow
 from .segments cimport ACK, ARRIVED, FIN, PSH, RST, SENT, SYN, URG, Conn, Seg, Table
@@ -32,26 +33,13 @@ cdef enum:
     READ_ACKED = 12000    # ns from the ACK for it to the read
 
 cdef enum:
+    MSS_LEAST = 536       # RFC 9293 3.7.1
     MSG_OOB = 0x1
     MSG_MORE = 0x8000
 
 
-
 cdef inline bint after(uint32_t a, uint32_t b) noexcept nogil:
     return <int32_t>(b - a) < 0
-
-
-cdef struct State:
-    uint32_t high         # end of what was sent, in sequence space
-    uint32_t una
-    uint32_t sml          # end of the last small segment
-    uint32_t mss
-    uint32_t recover      # end of what was sent at the last retransmission
-    bint sacked           # the last ACK had SACK blocks
-    bint paced            # the congestion control spaces segments out itself
-    int64_t arrival       # time of it
-    int64_t event         # time of the last segment in either direction
-    int64_t written       # time of the last call
 
 
 cdef int add(Moves *m, int64_t t, int64_t length, int flags) except -1:
@@ -64,161 +52,190 @@ cdef int add(Moves *m, int64_t t, int64_t length, int flags) except -1:
 
 
 cdef class Timeline:
-    """The segments of a table by connection, ready to be asked about each."""
+    """The segments of a table by connection, ready to be asked about each; window by window.
+
+    What each method finds in a window goes on from where the one before ended; that is kept in `flow`.
+    """
 
     def __cinit__(self, Table tab not None):
         self.tab = tab
-        self.first = tab.ranges(&self.order, (1 << SENT) | (1 << ARRIVED))
 
     def __dealloc__(self):
         free(self.order)
         free(self.first)
+        free(self.flow)
+
+    cdef int window(self) except -1:
+        """The table holds a new window."""
+        cdef Py_ssize_t c, known = self.room
+        free(self.order)
+        free(self.first)
+        self.order = self.first = NULL
+        self.first = self.tab.ranges(&self.order, (1 << SENT) | (1 << ARRIVED))
+        grow(<void **>&self.flow, &self.room, self.tab.nconn, sizeof(Flow))
+        if self.room > known:
+            memset(self.flow + known, 0, (self.room - known) * sizeof(Flow))
+        return 0
+
+    cdef inline Flow *of(self, Py_ssize_t c) noexcept nogil:
+        """What is known of connection c, which has sent its SYN or SYN-ACK."""
+        if not self.flow[c].begun:
+            start(&self.flow[c], self.tab.conn[c].isn_out + 1)
+        return &self.flow[c]
+
+    cdef inline int64_t begin(self, Py_ssize_t c) noexcept nogil:
+        """Where the segments of a connection begin in `order`."""
+        return self.first[self.tab.local_of(c)] if self.tab.local_of(c) >= 0 else 0
+
+    cdef inline int64_t end(self, Py_ssize_t c) noexcept nogil:
+        return self.first[self.tab.local_of(c) + 1] if self.tab.local_of(c) >= 0 else 0
 
     cdef int64_t established(self, Py_ssize_t c) noexcept nogil:
         """When the handshake of a connection was over at this end (ns), or -1."""
         cdef int64_t i
         cdef Seg *s
-        cdef bint synack = False
-        for i in range(self.first[c], self.first[c + 1]):
+        cdef Flow *f = &self.flow[c]
+        for i in range(self.begin(c), self.end(c)):
             s = &self.tab.seg[self.order[i]]
             if s.side == SENT and s.flags & SYN and s.flags & ACK:
-                synack = True
+                f.synack = True
             elif s.side == ARRIVED and s.flags & ACK and not s.flags & RST:
                 if s.flags & SYN:
                     if not self.tab.conn[c].synack_out:
                         return s.t
-                elif synack and s.ack == self.tab.conn[c].isn_out + 1:
+                elif f.synack and s.ack == self.tab.conn[c].isn_out + 1:
                     return s.t
-                elif synack and after(s.ack, self.tab.conn[c].isn_out):
+                elif f.synack and after(s.ack, self.tab.conn[c].isn_out):
                     return s.t
         return -1
 
-    cdef int writes(self, Py_ssize_t c, bint paced, Did *did) except -1:
+    cdef int writes(self, Py_ssize_t c, bint paced, bint last, Moves *out) except -1:
         """What the application of connection c did to send. paced: the congestion control spaces segments out itself.
 
-        Overwrites `did`, but keeps its memory, which is the caller's to free.
+        last: there is no window behind this one; before, a write that is not over is left in the flow. `out` gets the
+        writes in place of what is in it, the flow the rest.
         """
-        cdef State w
-        cdef Moves *out = &did.writes
-        cdef int64_t i, run_t = 0, fin_t = -1, abort_t = -1, peer_fin = -1
-        cdef uint32_t run = 0, end, new
-        cdef bint ended = False, nodelay = False, more = False, late_data = False, late_reset = False
+        cdef int64_t i
+        cdef uint32_t end, new
+        cdef bint more = False
         cdef Seg *s
-        cdef int64_t rtt = self.handshake(c)
+        cdef Flow *f = &self.flow[c]
+        cdef State *w = &f.w
         out.n = 0
-        out.fresh = True
-        start(&w, self.tab.conn[c].isn_out + 1)
+        out.fresh = f.fresh
         w.mss = self.full_size(c)
         w.paced = paced
-        for i in range(self.first[c], self.first[c + 1]):
+        if not f.rtt:
+            f.rtt = self.handshake(c)
+        for i in range(self.begin(c), self.end(c)):
             s = &self.tab.seg[self.order[i]]
             if s.bad:
                 continue
             if s.side == ARRIVED:
-                arrive(&w, s)
-                if s.flags & FIN and peer_fin < 0:
-                    peer_fin = s.t
-                late_data |= fin_t >= 0 and s.len > 0
+                arrive(w, s)
+                if s.flags & FIN and f.peer_fin < 0:
+                    f.peer_fin = s.t
+                f.late_data |= f.fin >= 0 and s.len > 0
                 w.event = s.t + BEHIND
                 continue
             end = s.seq + s.len
             if s.flags & RST:
-                late_reset = True
-                if s.flags & ACK and s.seq == w.high and abort_t < 0:
-                    abort_t = call_time(&w, s.t)
+                f.late_reset = True
+                if s.flags & ACK and s.seq == w.high and f.abort < 0:
+                    f.abort = call_time(w, s.t)
             elif s.len and not s.flags & SYN and after(end, w.high):
                 new = end - w.high
-                if run and held_back(&w, s.t, ended, rtt):
+                if f.run and held_back(w, s.t, f.ended, f.rtt):
                     # an end in a full segment, or Nagle's rule kept the rest of the write for this segment
-                    add(out, run_t, run if ended else run + 1, 0)
-                    new -= 0 if ended else 1
-                    run = 0
-                if run == 0:    # the send queue was empty: what had been there would have filled the segment up
+                    add(out, f.run_t, f.run if f.ended else f.run + 1, 0)
+                    new -= 0 if f.ended else 1
+                    f.run = 0
+                if f.run == 0:  # the send queue was empty: what had been there would have filled the segment up
                     if w.una == w.high and s.t - w.event > IDLE:
                         out.fresh = True
-                    run_t = w.written = call_time(&w, s.t)
-                ended = False
+                    f.run_t = w.written = call_time(w, s.t)
+                f.ended = False
                 if s.len < w.mss and not s.flags & FIN:
                     # Nagle's rule as the kernel has it: one small segment may be unacknowledged
-                    nodelay |= after(w.sml, w.una) and after(w.sml, w.high - 1)
+                    f.nodelay |= after(w.sml, w.una) and after(w.sml, w.high - 1)
                     w.sml = end
-                run += new
+                f.run += new
                 w.high = end
                 if s.flags & URG and s.urg:
-                    run = <uint32_t>flush_urgent(out, run_t, run, s)
+                    f.run = flush_urgent(out, f.run_t, <uint32_t>f.run, s)
                 elif s.flags & PSH and s.len % w.mss == 0 and not s.flags & FIN:
-                    ended = True      # of an skb that was cut; perhaps of the write
+                    f.ended = True    # of an skb that was cut; perhaps of the write
                 elif s.flags & (PSH | FIN):
                     more = s.flags & FIN and not s.flags & PSH
-                    add(out, run_t, run, MSG_MORE if more else 0)
-                    run = 0
+                    add(out, f.run_t, f.run, MSG_MORE if more else 0)
+                    f.run = 0
             elif s.len and not s.flags & SYN:
                 w.recover = w.high
-            if s.flags & FIN and fin_t < 0:
-                fin_t = w.written + 1 if s.len else call_time(&w, s.t)
-                w.written = fin_t
+            if s.flags & FIN and f.fin < 0:
+                f.fin = w.written + 1 if s.len else call_time(w, s.t)
+                w.written = f.fin
                 w.high = end + 1
             w.event = s.t
-        if run:
-            add(out, run_t, run, 0)
-        did.block = block(out)
-        did.nodelay, did.fin, did.half_closed = nodelay, fin_t, late_data and not late_reset
-        did.abort, did.peer_fin = abort_t, peer_fin
+        if f.run and last:
+            add(out, f.run_t, f.run, 0)
+            f.run = 0
+        f.fresh = out.fresh
+        find_block(f, out)
         return 0
 
-    cdef Py_ssize_t read_times(self, Py_ssize_t c, int64_t *out) noexcept nogil:
+    cdef Py_ssize_t read_times(self, Py_ssize_t c, int64_t known, int64_t *out) noexcept nogil:
         """When the application of connection c reads, if it reads as data arrives: ns << 1 | if-owed. Their number.
 
         An entry with the lowest bit set holds only if the stack owes an ACK then, which is that read's to send. There
-        is one for each segment at the most, and one more.
+        is one for each segment at the most, and one more. known: all segments up to that time are.
         """
-        cdef int64_t i, k, base = 0, before = 0, t, soonest = 0, quiet
+        cdef int64_t i, k = 0, t, quiet, end = self.end(c)
         cdef int shift = self.shift(c)
-        cdef bint unread = False, idle = False, acked = False
         cdef Seg *s
-        cdef uint32_t high = self.tab.conn[c].isn_out + 1, edge = 0, acked_to = 0
-        k = 0
-        for i in range(self.first[c], self.first[c + 1]):
+        cdef Reader *r = &self.flow[c].r
+        for i in range(self.begin(c), end):
             s = &self.tab.seg[self.order[i]]
             if s.bad or s.flags & (SYN | RST):
-                before = s.t
+                r.before = s.t
                 continue
-            quiet = s.t - base
-            if unread and quiet >= (QUIET_IDLE if idle else QUIET_ACKED if acked else QUIET) and not (
-                quiet < SOON and s.side == SENT and not s.len or quiet < LAG and self.stands(i, acked_to, edge, shift)
+            quiet = s.t - r.base
+            if r.unread and quiet >= (QUIET_IDLE if r.idle else QUIET_ACKED if r.acked else QUIET) and not (
+                quiet < SOON and s.side == SENT and not s.len or
+                quiet < LAG and self.stands(i, end, r.acked_to, r.edge, shift)
             ):
-                out[k] = (base + (READ_ACKED if acked else READ)) << 1
+                out[k] = (r.base + (READ_ACKED if r.acked else READ)) << 1
                 k += 1
                 # what follows may be the read's own doing, but not in the same moment
-                unread = False
+                r.unread = False
             if s.side == ARRIVED:
                 if s.len or s.flags & FIN:
-                    if not unread or s.t - before > IDLE:
-                        idle = s.t - before > IDLE
-                    unread, acked, base, soonest = True, False, s.t, s.t
-            elif unread and (s.len or s.flags & FIN) and after(s.seq + s.len + (s.flags & FIN), high):
+                    if not r.unread or s.t - r.before > IDLE:
+                        r.idle = s.t - r.before > IDLE
+                    r.unread, r.acked, r.base, r.soonest = True, False, s.t, s.t
+            elif r.unread and (s.len or s.flags & FIN) and after(s.seq + s.len + (s.flags & FIN), r.high):
                 t = s.t - LEAD - 1000
-                if t < soonest + BEHIND - 1000:
-                    t = soonest + BEHIND - 1000
+                if t < r.soonest + BEHIND - 1000:
+                    t = r.soonest + BEHIND - 1000
                 out[k] = t << 1
                 k += 1
-                unread = False
-            elif unread:
-                if s.t - soonest < SOON:
+                r.unread = False
+            elif r.unread:
+                if s.t - r.soonest < SOON:
                     t = s.t - LEAD
-                    if t > soonest + BEHIND:
+                    if t > r.soonest + BEHIND:
                         out[k] = t << 1 | 1
                         k += 1
-                base, acked = s.t, True
+                r.base, r.acked = s.t, True
             if s.side == SENT:
-                edge = s.ack + (<uint32_t>s.win << shift)
-                acked_to = s.ack
-                if after(s.seq + s.len, high):
-                    high = s.seq + s.len
-            before = s.t
-        if unread:
-            out[k] = (base + (READ_ACKED if acked else READ)) << 1
+                r.edge = s.ack + (<uint32_t>s.win << shift)
+                r.acked_to = s.ack
+                if after(s.seq + s.len, r.high):
+                    r.high = s.seq + s.len
+            r.before = s.t
+        if r.unread and known - r.base > LAG:
+            out[k] = (r.base + (READ_ACKED if r.acked else READ)) << 1
             k += 1
+            r.unread = False
         return k
 
     cdef int64_t handshake(self, Py_ssize_t c) noexcept nogil:
@@ -229,25 +246,25 @@ cdef class Timeline:
         if p.syn_out < 0 or p.syn_in < 0:
             return 0
         if not p.synack_out:
-            return self.tab.seg[p.syn_in].t - self.tab.seg[p.syn_out].t
-        for i in range(self.first[c], self.first[c + 1]):
+            return p.got.t - p.out.t
+        for i in range(self.begin(c), self.end(c)):
             s = &self.tab.seg[self.order[i]]
-            if s.side == ARRIVED and s.flags & ACK and s.t > self.tab.seg[p.syn_out].t:
-                return s.t - self.tab.seg[p.syn_out].t
+            if s.side == ARRIVED and s.flags & ACK and s.t > p.out.t:
+                return s.t - p.out.t
         return 0
 
     cdef int shift(self, Py_ssize_t c) noexcept nogil:
         """By how many bits the windows sent are scaled."""
         cdef Conn *p = &self.tab.conn[c]
-        if p.syn_out < 0 or p.syn_in < 0 or self.tab.seg[p.syn_in].wscale == 255:
+        if p.syn_out < 0 or p.syn_in < 0 or p.got.wscale == 255:
             return 0
-        return 0 if self.tab.seg[p.syn_out].wscale == 255 else min(14, <int>self.tab.seg[p.syn_out].wscale)
+        return 0 if p.out.wscale == 255 else min(14, <int>p.out.wscale)
 
-    cdef bint stands(self, int64_t i, uint32_t ack, uint32_t edge, int shift) noexcept nogil:
+    cdef bint stands(self, int64_t i, int64_t end, uint32_t ack, uint32_t edge, int shift) noexcept nogil:
         """Does the next ACK after segment i leave the window's right edge where it was: was nothing read until then?"""
         cdef Seg *s
         cdef int64_t k
-        for k in range(i, min(i + LOOK, self.first[self.tab.seg[self.order[i]].conn + 1])):
+        for k in range(i, min(i + LOOK, end)):
             s = &self.tab.seg[self.order[k]]
             if s.side == SENT and not s.bad and not s.flags & (SYN | RST):
                 return after(s.ack, ack) and s.ack + (<uint32_t>s.win << shift) == edge
@@ -259,10 +276,10 @@ cdef class Timeline:
         cdef uint32_t mss = 65535
         if p.syn_out < 0 or p.syn_in < 0:
             return 536
-        if self.tab.seg[p.syn_out].mss:
-            mss = self.tab.seg[p.syn_out].mss
-        mss = min(mss, <uint32_t>(self.tab.seg[p.syn_in].mss if self.tab.seg[p.syn_in].mss else 536))
-        return mss - 12 if mss > 12 and self.tab.seg[p.syn_out].ts and self.tab.seg[p.syn_in].ts else mss
+        if p.out.mss:
+            mss = p.out.mss
+        mss = min(mss, <uint32_t>(p.got.mss if p.got.mss else 536))
+        return mss - 12 if mss > 12 and p.out.ts and p.got.ts else mss
 
     cdef int reads(self, Py_ssize_t c, Moves *out) except -1:
         """Whether the application of connection c did not read as data arrived; `out`: its reads, if so.
@@ -270,50 +287,54 @@ cdef class Timeline:
         Overwrites `out`, but keeps its memory. length -1: all that there was.
         """
         # Mostly it did, and then a list of all the times would be made for nothing.
+        cdef Edge before = self.flow[c].e
         out.n = 0
-        return self.find_reads(c, NULL) and self.find_reads(c, out)
+        if not self.find_reads(c, NULL):
+            return False
+        self.flow[c].e = before
+        return self.find_reads(c, out)
 
     cdef int find_reads(self, Py_ssize_t c, Moves *out) except -1:
         """Whether the reader of connection c ever stalled; its reads are added to `out`."""
         cdef int64_t i, t
         cdef Seg *s
-        cdef uint32_t edge = 0, ack = 0, most = 0, still = 0, mss = 536, win, moved
+        cdef uint32_t win, moved
         cdef int shift = self.shift(c)
-        cdef bint any_ = False, stalled = False
-        cdef int64_t event = 0
+        cdef Edge *e = &self.flow[c].e
         if self.tab.conn[c].syn_out < 0 or self.tab.conn[c].syn_in < 0:
             return False
-        for i in range(self.first[c], self.first[c + 1]):
+        for i in range(self.begin(c), self.end(c)):
             s = &self.tab.seg[self.order[i]]
             if s.bad or s.flags & (SYN | RST):
                 continue
             if s.side == ARRIVED:
-                mss = max(mss, s.len)
-                event = s.t + BEHIND
+                e.mss = max(e.mss, s.len)
+                e.event = s.t + BEHIND
                 continue
             win = <uint32_t>s.win << shift
-            if any_ and after(s.ack + win, edge):
-                moved = s.ack + win - edge
-                t = max(event + 1, s.t - LEAD)
+            if e.any and after(s.ack + win, e.edge):
+                moved = s.ack + win - e.edge
+                t = max(e.event + 1, s.t - LEAD)
                 if out != NULL:
-                    add(out, t, -1 if win >= most else <int64_t>moved, 0)
-                still = 0
-            elif any_:
-                still += s.ack - ack
-                stalled |= still > 2 * mss
-            most = max(most, win)
-            if not any_ or after(s.ack + win, edge):
-                edge = s.ack + win
-            ack = s.ack
-            any_ = True
-            event = s.t
-        return stalled
+                    add(out, t, -1 if win >= e.most else <int64_t>moved, 0)
+                e.still = 0
+            elif e.any:
+                e.still += s.ack - e.ack
+                e.stalled |= e.still > 2 * max(e.mss, <uint32_t>MSS_LEAST)
+            e.most = max(e.most, win)
+            if not e.any or after(s.ack + win, e.edge):
+                e.edge = s.ack + win
+            e.ack = s.ack
+            e.any = True
+            e.event = s.t
+        return e.stalled
 
 
-cdef void start(State *w, uint32_t high) noexcept nogil:
-    w.high = w.una = w.sml = w.recover = high
-    w.sacked = w.paced = False
-    w.arrival = w.event = w.written = 0
+cdef void start(Flow *f, uint32_t high) noexcept nogil:
+    memset(f, 0, sizeof(Flow))
+    f.w.high = f.w.una = f.w.sml = f.w.recover = f.r.high = high
+    f.fin = f.abort = f.peer_fin = f.slot = -1
+    f.fresh = f.begun = True
 
 
 cdef void arrive(State *w, const Seg *s) noexcept nogil:
@@ -336,17 +357,17 @@ cdef bint held_back(const State *w, int64_t t, bint ended, int64_t rtt) noexcept
     return t - w.event < rtt and (ended or w.high - w.una < FEW * w.mss)
 
 
-cdef int64_t block(const Moves *m) noexcept nogil:
+cdef void find_block(Flow *f, const Moves *m) noexcept nogil:
     """The size of the blocks of the writes, where the ends of those that went out together show one; or 0."""
-    cdef int64_t at = 0, found = 0
+    cdef int64_t at = f.block_at
     cdef Py_ssize_t i
     cdef Move *w
     for i in range(m.n):
         w = &m.p[i]
         at = w.length if w.fresh else at + w.length
         if w.length >= BLOCK and at & (BLOCK - 1) == 0 and not w.flags:
-            found = min(found if found else at & -at, at & -at)
-    return found
+            f.block = min(f.block if f.block else at & -at, at & -at)
+    f.block_at = at
 
 
 cdef int64_t call_time(const State *w, int64_t t) noexcept nogil:

@@ -27,7 +27,9 @@ def pairing(captured, emitted, **kw):
     cap, emi = table(captured), table(emitted)
     cap.split([(packed(CLIENT), 0)])
     emi.adopt(cap)
-    return Pairing(cap, emi, **kw)
+    p = Pairing(cap, emi, **kw)
+    p.add()
+    return p
 
 
 def seg(seq, t=T0, flags=ACK, ack=1, n=0, sport=40000, **kw):
