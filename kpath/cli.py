@@ -18,7 +18,7 @@ from .errors import InputError
 from .replay import prepare, replay
 
 MOST_JOBS = 256
-WINDOW = 1 << 16  # packets in memory at a time; fewer tell less of what the application did
+WINDOW = 1 << 15  # packets in memory at a time; fewer tell less of what the application did
 EPILOG = """exit status: 0 all that was emitted agrees with the capture, 1 it differs, 2 usage or unreadable input"""
 
 

@@ -64,6 +64,8 @@ cdef class Inference:
     cdef int64_t known      # all segments up to that time are (ns)
     cdef readonly int64_t horizon
     cdef readonly int64_t since     # the horizon of the window before, 0 in the first
+    cdef int64_t before     # `known` of that window
+    cdef int64_t full       # until then the send buffers can be kept full
     cdef Row *row
     cdef Py_ssize_t n, room
     cdef Moves writes, moves
@@ -99,7 +101,7 @@ cdef class Inference:
         """
         cdef Py_ssize_t i, n = self.npending
         cdef int32_t *again = self.pending
-        self.last, self.known = last, NEVER if last else known
+        self.before, self.last, self.known, self.full = self.known, last, NEVER if last else known, NEVER
         self.since, self.horizon = self.horizon, self.known - SETTLED
         self.n = 0
         self.not_read, self.longer = [], []
@@ -114,6 +116,8 @@ cdef class Inference:
         for i in range(n):
             if self.table.local_of(again[i]) < 0:
                 self.connection(again[i])
+        # with many writers under way a window may be too short; but it goes on
+        self.horizon = min(self.horizon, max(self.full, self.before - SETTLED))
         return self.made(path)
 
     cdef int make_room(self) except -1:
@@ -205,6 +209,8 @@ cdef class Inference:
         self.write(c, f)
         self.read(c, f)
         self.end(c, f)
+        if f.run:
+            self.full = min(self.full, self.timeline.full_until(c))
         if f.run or f.r.unread or (f.fin >= 0 and not f.closed and not f.shut):
             self.look_again(c)
         return 0

@@ -26,7 +26,6 @@ cdef struct Queue:              # segments of one connection from earlier window
 cdef struct Waiting:
     Queue cap
     Queue emi
-    bint parted                 # they differ: the rest is aligned when all of it is there
 
 cdef struct Count:              # of one connection's segments
     int64_t captured
@@ -74,9 +73,10 @@ cdef class Pairing:
     cdef void no_more(self, Count *count) noexcept
     cdef int one(self, int32_t c, const int64_t *co, const int64_t *cr, const int64_t *eo, const int64_t *er,
                  bint last) except -1
+    cdef void give_up(self) noexcept nogil
     cdef int wait(self, Count *count) except -1
     cdef int settle_first(self, Count *count) except -1
-    cdef int rest(self) except -1
+    cdef int rest(self, bint last) except -1
     cdef void settle(self, Py_ssize_t n, Py_ssize_t m, const uint64_t *cs, const uint64_t *es,
                      int64_t *mate) noexcept nogil
     cdef void gap(self, Py_ssize_t c, Py_ssize_t n, Py_ssize_t e, Py_ssize_t m, const int64_t *mate) noexcept nogil

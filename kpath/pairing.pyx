@@ -32,7 +32,7 @@ cdef enum:
     MOST = 192       # edits in one step; more than this is cut where the step came furthest
     SNAKE = 32       # so many alike in a row end a step: aligned again
     ANCHOR = 8       # so many alike in a row are taken as a sure place further on
-    KEPT = 8192      # so many segments of a connection wait at the most
+    KEPT = 8192      # with so many segments of a connection that differ it is aligned anew without a sure place
 
 cdef int64_t NEVER = <int64_t>1 << 62
 
@@ -287,6 +287,25 @@ cdef void begin(Run *r, Table table, const int64_t *order, const int64_t *first,
     r.at = 0
 
 
+cdef void agreed(const int64_t *mate, Py_ssize_t *n, Py_ssize_t *m) noexcept nogil:
+    """Shortens an alignment of n and m segments to where its last step surely ended.
+
+    That is behind SNAKE that are alike in a row: what follows does not change it any more. Where too many wait for
+    that, the last pair must do; or all is given up.
+    """
+    cdef Py_ssize_t i = n[0] - 1, alike = 0
+    cdef bint many = n[0] > KEPT or m[0] > KEPT
+    while i >= 0 and mate[i] < 0:
+        i -= 1
+    if i < 0 and many:
+        return
+    while alike < SNAKE and i - alike >= 0 and mate[i - alike] == mate[i] - alike:
+        alike += 1
+    if alike < SNAKE and not many:
+        i = -1
+    n[0], m[0] = i + 1, <Py_ssize_t>mate[i] + 1 if i >= 0 else 0
+
+
 cdef class Pairing:
     """Compares a capture's table with the emitted segments' table (which has adopted its connections), as `add` says.
 
@@ -316,8 +335,7 @@ cdef class Pairing:
         """Compares what is in the tables: all, or a window of it.
 
         packets: the number of the packet in each row of the capture's table. last: nothing comes behind; before, what
-        has no pair yet waits for it. In a connection that differs all waits, KEPT segments at the most: these are then
-        aligned for themselves.
+        has no pair yet waits for it.
         """
         cdef int64_t *co = NULL
         cdef int64_t *eo = NULL
@@ -401,7 +419,7 @@ cdef class Pairing:
         self.emitted += self.e.n - self.e.nkept
         self.noted.t = NEVER
         with nogil:
-            while (w == NULL or not w.parted) and self.c.at < self.c.n and self.e.at < self.e.n:
+            while self.c.at < self.c.n and self.e.at < self.e.n:
                 bits = differing(seg_of(&self.c, self.c.at), seg_of(&self.e, self.e.at), self.tolerance)
                 if bits & ~<uint32_t>(1 << F_TSVAL):
                     break
@@ -409,9 +427,12 @@ cdef class Pairing:
                 self.c.at += 1
                 self.e.at += 1
         settled = self.c.at == self.c.n and self.e.at == self.e.n
-        if not settled and (last or self.c.n - self.c.at > KEPT or self.e.n - self.e.at > KEPT):
-            self.rest()
-            settled = True
+        if not settled and (last or self.c.at < self.c.n and self.e.at < self.e.n):
+            self.rest(last)
+        elif not settled:
+            self.give_up()
+        if not settled:
+            settled = self.c.at == self.c.n and self.e.at == self.e.n
         count.matched += self.matched - before
         self.settle_first(count)
         if settled:
@@ -420,6 +441,17 @@ cdef class Pairing:
             self.wait(count)
         return 0
 
+    cdef void give_up(self) noexcept nogil:
+        """Only one side goes on: what has waited for a whole window has no pair, where it is much."""
+        if self.c.at == 0 and self.c.nkept > KEPT:
+            while self.c.at < self.c.nkept:
+                self.count_one(self.c.at, -1)
+                self.c.at += 1
+        if self.e.at == 0 and self.e.nkept > KEPT:
+            while self.e.at < self.e.nkept:
+                self.count_one(-1, self.e.at)
+                self.e.at += 1
+
     cdef int wait(self, Count *count) except -1:
         """What is left waits."""
         cdef Waiting *w = count.waiting
@@ -427,7 +459,6 @@ cdef class Pairing:
             w = count.waiting = <Waiting *>calloc(1, sizeof(Waiting))
             if w == NULL:
                 raise MemoryError
-        w.parted = w.parted or (self.c.at < self.c.n and self.e.at < self.e.n)
         keep(&w.cap, &self.c)
         keep(&w.emi, &self.e)
         return 0
@@ -450,11 +481,13 @@ cdef class Pairing:
         m.t = NEVER
         return 0
 
-    cdef int rest(self) except -1:
-        """The same from the first difference on."""
+    cdef int rest(self, bint last) except -1:
+        """The same from the first difference on. Before the last window: up to where the two surely agree again."""
         cdef Py_ssize_t i, n = self.c.n - self.c.at, m = self.e.n - self.e.at
         cdef uint64_t *keys = <uint64_t *>malloc(2 * (n + m + 1) * sizeof(uint64_t))
+        cdef uint64_t *shapes = keys + n + m
         cdef int64_t *mate = <int64_t *>malloc((n + 1) * sizeof(int64_t))
+        cdef Py_ssize_t all_n = n
         if keys == NULL or mate == NULL:
             free(keys)
             free(mate)
@@ -462,12 +495,16 @@ cdef class Pairing:
         with nogil:
             for i in range(n):
                 keys[i] = exact_key(seg_of(&self.c, self.c.at + i))
-                keys[n + m + i] = shape_key(seg_of(&self.c, self.c.at + i))
+                shapes[i] = shape_key(seg_of(&self.c, self.c.at + i))
             for i in range(m):
                 keys[n + i] = exact_key(seg_of(&self.e, self.e.at + i))
-                keys[2 * n + m + i] = shape_key(seg_of(&self.e, self.e.at + i))
+                shapes[n + i] = shape_key(seg_of(&self.e, self.e.at + i))
             align(&self.w, keys, n, keys + n, m, mate)
-            self.settle(n, m, keys + n + m, keys + 2 * n + m, mate)
+            if not last:
+                agreed(mate, &n, &m)
+            self.settle(n, m, shapes, shapes + all_n, mate)
+        self.c.at += n
+        self.e.at += m
         free(keys)
         free(mate)
         return 0

@@ -25,6 +25,7 @@ cdef struct State:          # of a sender, see Timeline.writes
     uint32_t sml            # end of the last small segment
     uint32_t mss
     uint32_t recover        # end of what was sent at the last retransmission
+    uint32_t flight         # the most that was unacknowledged
     uint8_t sacked          # the last ACK had SACK blocks
     uint8_t paced           # the congestion control spaces segments out itself
     int64_t arrival         # time of it
@@ -93,6 +94,7 @@ cdef class Timeline:
     cdef int64_t end(self, Py_ssize_t c) noexcept nogil
     cdef int64_t established(self, Py_ssize_t c) noexcept nogil
     cdef int writes(self, Py_ssize_t c, bint paced, bint last, Moves *out) except -1
+    cdef int64_t full_until(self, Py_ssize_t c) noexcept nogil
     cdef Py_ssize_t read_times(self, Py_ssize_t c, int64_t known, int64_t *out) noexcept nogil
     cdef int reads(self, Py_ssize_t c, Moves *out) except -1
     cdef int find_reads(self, Py_ssize_t c, Moves *out) except -1

@@ -31,6 +31,9 @@ cdef enum:
     LOOK = 32             # segments looked ahead for an ACK
     READ = 22000          # ns from an arrival to the read
     READ_ACKED = 12000    # ns from the ACK for it to the read
+    BUFFERED = 4          # times what is in flight a send buffer holds, at the most
+
+cdef int64_t NEVER = <int64_t>1 << 62
 
 cdef enum:
     MSS_LEAST = 536       # RFC 9293 3.7.1
@@ -161,6 +164,7 @@ cdef class Timeline:
                     w.sml = end
                 f.run += new
                 w.high = end
+                w.flight = max(w.flight, w.high - w.una)
                 if s.flags & URG and s.urg:
                     f.run = flush_urgent(out, f.run_t, <uint32_t>f.run, s)
                 elif s.flags & PSH and s.len % w.mss == 0 and not s.flags & FIN:
@@ -181,6 +185,24 @@ cdef class Timeline:
             f.run = 0
         f.fresh = out.fresh
         find_block(f, out)
+        return 0
+
+    cdef int64_t full_until(self, Py_ssize_t c) noexcept nogil:
+        """How long (ns) the send buffer of connection c can be kept full with what is known of a write under way.
+
+        The application is ahead of what is sent by as much as the buffer holds (tcp_sndbuf_expand).
+        """
+        cdef Flow *f = &self.flow[c]
+        cdef int64_t i, need = BUFFERED * max(f.w.flight, 10 * f.w.mss) + f.block
+        cdef Seg *s
+        if f.w.una == f.w.high:
+            return NEVER
+        for i in range(self.end(c) - 1, self.begin(c) - 1, -1):
+            s = &self.tab.seg[self.order[i]]
+            if s.side == SENT and not s.bad:
+                need -= s.len
+                if need <= 0:
+                    return s.t
         return 0
 
     cdef Py_ssize_t read_times(self, Py_ssize_t c, int64_t known, int64_t *out) noexcept nogil:
