@@ -64,7 +64,7 @@ cdef class Inference:
     cdef int64_t known      # all segments up to that time are (ns)
     cdef readonly int64_t horizon
     cdef readonly int64_t since     # the horizon of the window before, 0 in the first
-    cdef int64_t before     # `known` of that window
+    cdef int64_t least      # what the horizon was before anything was held back; at first the first packet's time
     cdef int64_t full       # until then the send buffers can be kept full
     cdef Row *row
     cdef Py_ssize_t n, room
@@ -101,7 +101,9 @@ cdef class Inference:
         """
         cdef Py_ssize_t i, n = self.npending
         cdef int32_t *again = self.pending
-        self.before, self.last, self.known, self.full = self.known, last, NEVER if last else known, NEVER
+        self.last, self.known, self.full = last, NEVER if last else known, NEVER
+        if self.windows == 0 and self.table.n:
+            self.least = self.table.seg[0].t
         self.since, self.horizon = self.horizon, self.known - SETTLED
         self.n = 0
         self.not_read, self.longer = [], []
@@ -117,7 +119,8 @@ cdef class Inference:
             if self.table.local_of(again[i]) < 0:
                 self.connection(again[i])
         # with many writers under way a window may be too short; but it goes on
-        self.horizon = min(self.horizon, max(self.full, self.before - SETTLED))
+        self.horizon = min(self.horizon, max(self.full, self.least))
+        self.least = self.known - SETTLED
         return self.made(path)
 
     cdef int make_room(self) except -1:
