@@ -64,6 +64,19 @@ cdef struct call_frame:
     timer_list timeout          # schedule_timeout() of the call that sleeps
     task *owner
 
+# What only planned readers have, and what only others have: a task fills two cache lines.
+cdef struct planned_part:
+    task *next                  # in its list of engine.far
+    task **pprev
+
+cdef struct thread_part:
+    int last_op                 # of the call that was over last
+    int place                   # engine_forget(): its index from now on
+
+cdef union task_kind:
+    planned_part far
+    thread_part own
+
 # One thread of the application. It is in one call at a time.
 cdef struct task:
     engine *eng
@@ -80,13 +93,10 @@ cdef struct task:
     u8 timed_out
     u8 woken                    # its wake-up has been seen and it is in the run queue for that
     u8 due                      # a recv that holds all it is known to have returned: it ran before the next arrival
-    u16 last_op                 # of the call that was over last
-    int place                   # engine_forget(): its index from now on
     s64 woken_at                # ns real
     socket *sock                # whose waiters list it is in
     task *wait_next
-    task *far_next
-    task **far_pprev
+    task_kind kind
     page_frag frag              # current->task_frag
 
 cdef struct conn_rec:

@@ -494,19 +494,19 @@ cdef void runq_add(engine *e, task *t) noexcept nogil:
 
 cdef void far_add(engine *e, task *t) noexcept nogil:
     cdef task **bucket = &e.far[(t.run_at >> FAR_SHIFT) & (FAR_BUCKETS - 1)]
-    t.far_next = bucket[0]
-    t.far_pprev = bucket
+    t.kind.far.next = bucket[0]
+    t.kind.far.pprev = bucket
     if bucket[0] != NULL:
-        bucket[0].far_pprev = &t.far_next
+        bucket[0].kind.far.pprev = &t.kind.far.next
     bucket[0] = t
     t.runq_pos = FAR
     e.n_far += 1
 
 
 cdef void far_del(engine *e, task *t) noexcept nogil:
-    t.far_pprev[0] = t.far_next
-    if t.far_next != NULL:
-        t.far_next.far_pprev = t.far_pprev
+    t.kind.far.pprev[0] = t.kind.far.next
+    if t.kind.far.next != NULL:
+        t.kind.far.next.kind.far.pprev = t.kind.far.pprev
     t.runq_pos = -1
     e.n_far -= 1
 
@@ -533,7 +533,7 @@ cdef void far_comes_near(engine *e, s64 t) noexcept nogil:
         w = e.far[(e.far_until >> FAR_SHIFT) & (FAR_BUCKETS - 1)]
         e.far_until += 1 << FAR_SHIFT
         while w != NULL:
-            following = w.far_next
+            following = w.kind.far.next
             if w.run_at < e.far_until:      # not a turn of the buckets later
                 far_del(e, w)
                 runq_add(e, w)
@@ -1356,7 +1356,7 @@ cdef void task_run(engine *e, task *t) noexcept nogil:
     wait_del(t)
     c.state = CALL_DONE
     c.t_done = real_ns(e)
-    t.last_op = c.op
+    t.kind.own.last_op = c.op
     c.ret = ret if ret >= 0 else -1
     c.err = 0 if ret >= 0 else <int>-ret
     t.call = -1
@@ -1935,7 +1935,7 @@ cdef void free_infos(engine *e) noexcept nogil:
 cdef inline bint is_idle(const task *t) noexcept nogil:
     """Nothing is to be done, and its page holds nothing that a socket may yet add to."""
     return (t.call < 0 and t.queue_head < 0 and t.runq_pos == NOT_QUEUED and
-            (t.frag.page == 0 or t.last_op == OP_CLOSE))
+            (t.frag.page == 0 or t.kind.own.last_op == OP_CLOSE))
 
 
 cdef void task_free(engine *e, task *t) noexcept nogil:
@@ -1950,21 +1950,21 @@ cdef void forget_tasks(engine *e) noexcept nogil:
     cdef s64 i
     cdef task *t
     for i in range(e.n_tasks):
-        e.tasks[i].place = -1 if is_idle(e.tasks[i]) else 0
+        e.tasks[i].kind.own.place = -1 if is_idle(e.tasks[i]) else 0
     for i in range(e.n_calls):
-        e.tasks[e.calls[i].task].place = 0
+        e.tasks[e.calls[i].task].kind.own.place = 0
     for i in range(e.n_tasks):
-        if e.tasks[i].place == 0:
-            e.tasks[i].place = kept
+        if e.tasks[i].kind.own.place == 0:
+            e.tasks[i].kind.own.place = kept
             kept += 1
     for i in range(e.n_calls):
-        e.calls[i].task = e.tasks[e.calls[i].task].place
+        e.calls[i].task = e.tasks[e.calls[i].task].kind.own.place
     for i in range(e.n_tasks):
         t = e.tasks[i]
-        if t.place < 0:
+        if t.kind.own.place < 0:
             task_free(e, t)
         else:
-            e.tasks[t.place] = t
+            e.tasks[t.kind.own.place] = t
     e.n_tasks = kept
     if e.threads != NULL:
         while e.threads_mask > THREADS_MIN and <u32>kept * 8 < e.threads_mask:
