@@ -72,6 +72,8 @@ cdef struct planned_part:
 cdef struct thread_part:
     int last_op                 # of the call that was over last
     int place                   # engine_forget(): its index from now on
+    int crowd_pos               # index in engine.crowd
+    int hungry_pos              # index in engine.hungry, -1
 
 cdef union task_kind:
     planned_part far
@@ -86,7 +88,7 @@ cdef struct task:
     s64 queue_tail
     s64 run_at                  # ns (capture's clock) at which it will run, NEVER while asleep
     u64 run_order               # of two that run at the same time, who was queued first runs first
-    int runq_pos                # index in engine.runq, -1; FAR: in one of engine.far
+    int runq_pos                # index in engine.runq, NOT_QUEUED; FAR: in one of engine.far; CROWDED: in engine.crowd
     int waiting_pos             # index in engine.waiting, -1
     int thread
     u8 reader                   # not a thread: the automatic reader of a socket
@@ -114,6 +116,11 @@ cdef struct runq_entry:         # a task that will run: task.run_at, task.run_or
     s64 at
     u64 order
     task *t
+
+cdef struct task_heap:          # who is first by time and order is at its top
+    runq_entry *entry
+    int n
+    int room
 
 cdef struct probe_rec:
     s64 t
@@ -233,13 +240,18 @@ cdef struct engine:
     task **far                  # planned readers that run later than that, by their time: FAR_BUCKETS lists
     s64 far_until               # who runs before this is in the heap
     int n_far
-    runq_entry *runq            # a heap: who runs first is at its top
-    int n_runq
-    int max_runq
+    task_heap runq
     u64 run_order
     task **waiting              # those of the run queue whose time depends on the processor: all but planned readers
     int n_waiting
     int max_waiting
+    # Where many wait they wait alike: those of the crowd all run at crowd_at, in their order, which changes with each
+    # packet. One of them, the front, stands for all in `runq` and `waiting`; the others are in neither.
+    task_heap crowd             # by order
+    task_heap hungry            # those of them that have been woken, by when
+    task *front                 # it comes before all of the crowd
+    s64 crowd_at
+    u8 recorded                 # there are calls whose return is known: those do not wait alike
     socket **slots
     int n_slots
     u8 auto_read_all            # 1, or READ_PLANNED

@@ -46,6 +46,11 @@ cdef enum:
     PLANNED = 3                 # reads at the times of its slot's plan
     NOT_QUEUED = -1             # task.runq_pos
     FAR = -2
+    CROWDED = -3
+    RUNQ = 0                    # which heap
+    CROWD = 1
+    HUNGRY = 2
+    MANY_WAIT = 16              # from so many on they make a crowd
     FAR_BUCKETS = 1 << 12
     THREADS_MIN = 63            # engine.threads_mask at first
     MAX_RW_COUNT = 0x7FFFF000   # no call moves more
@@ -457,39 +462,58 @@ cdef inline bint runs_before(const runq_entry *a, const runq_entry *b) noexcept 
     return a.at < b.at or (a.at == b.at and a.order < b.order)
 
 
-cdef inline void runq_put(engine *e, int i, const runq_entry *r) noexcept nogil:
-    e.runq[i] = r[0]
-    r.t.runq_pos = i
+cdef inline int *place_in(task *t, int which) noexcept nogil:
+    """Where a task notes its place in one of the heaps."""
+    return &t.runq_pos if which == RUNQ else &t.kind.own.crowd_pos if which == CROWD else &t.kind.own.hungry_pos
+
+
+cdef inline void heap_put(task_heap *h, int which, int i, const runq_entry *r) noexcept nogil:
+    h.entry[i] = r[0]
+    place_in(r.t, which)[0] = i
+
+
+cdef inline void heap_place(task_heap *h, int which, int i, runq_entry r) noexcept nogil:
+    """Moves `r` from place i of the heap to where its time belongs. Four below each: fewer cache lines than two."""
+    cdef int child, least, end
+    while i and runs_before(&r, &h.entry[(i - 1) >> 2]):
+        heap_put(h, which, i, &h.entry[(i - 1) >> 2])
+        i = (i - 1) >> 2
+    while 4 * i + 1 < h.n:
+        least = 4 * i + 1
+        end = least + 4 if least + 4 < h.n else h.n
+        for child in range(least + 1, end):
+            if runs_before(&h.entry[child], &h.entry[least]):
+                least = child
+        if not runs_before(&h.entry[least], &r):
+            break
+        heap_put(h, which, i, &h.entry[least])
+        i = least
+    heap_put(h, which, i, &r)
+
+
+cdef inline int heap_add(task_heap *h, int which, s64 at, task *t) noexcept nogil:
+    cdef runq_entry r
+    if grow_int(<void **>&h.entry, &h.room, h.n + 1, sizeof(runq_entry)):
+        return -ENOMEM
+    r.at, r.order, r.t = at, t.run_order, t
+    h.n += 1
+    heap_place(h, which, h.n - 1, r)
+    return 0
+
+
+cdef inline void heap_del(task_heap *h, int which, int i) noexcept nogil:
+    h.n -= 1
+    if i < h.n:
+        heap_place(h, which, i, h.entry[h.n])
 
 
 cdef void runq_place(engine *e, int i, runq_entry r) noexcept nogil:
-    """Moves `r` from place i of the heap to where its time belongs. Four below each: fewer cache lines than two."""
-    cdef int child, least, end
-    while i and runs_before(&r, &e.runq[(i - 1) >> 2]):
-        runq_put(e, i, &e.runq[(i - 1) >> 2])
-        i = (i - 1) >> 2
-    while 4 * i + 1 < e.n_runq:
-        least = 4 * i + 1
-        end = least + 4 if least + 4 < e.n_runq else e.n_runq
-        for child in range(least + 1, end):
-            if runs_before(&e.runq[child], &e.runq[least]):
-                least = child
-        if not runs_before(&e.runq[least], &r):
-            break
-        runq_put(e, i, &e.runq[least])
-        i = least
-    runq_put(e, i, &r)
+    heap_place(&e.runq, RUNQ, i, r)
 
 
 cdef void runq_add(engine *e, task *t) noexcept nogil:
-    """Into the heap."""
-    cdef runq_entry r
-    if grow_int(<void **>&e.runq, &e.max_runq, e.n_runq + 1, sizeof(runq_entry)):
+    if heap_add(&e.runq, RUNQ, t.run_at, t):
         e.oom = 1
-        return
-    r.at, r.order, r.t = t.run_at, t.run_order, t
-    e.n_runq += 1
-    runq_place(e, e.n_runq - 1, r)
 
 
 cdef void far_add(engine *e, task *t) noexcept nogil:
@@ -546,14 +570,16 @@ cdef void runq_set(engine *e, task *t, s64 at) noexcept nogil:
     cdef runq_entry r
     t.run_at = at
     if t.runq_pos >= 0:
-        if e.n_runq == 1:
-            e.runq[0].at = at
+        if e.runq.n == 1:
+            e.runq.entry[0].at = at
             return
         r.at, r.order, r.t = at, t.run_order, t
         runq_place(e, t.runq_pos, r)
         return
     if t.runq_pos == FAR:
         far_del(e, t)
+    elif t.runq_pos == CROWDED:
+        crowd_leave(e, t)
     else:
         t.run_order = e.run_order
         e.run_order += 1
@@ -561,33 +587,119 @@ cdef void runq_set(engine *e, task *t, s64 at) noexcept nogil:
         far_add(e, t)
         return
     if t.reader != PLANNED:
-        if grow_int(<void **>&e.waiting, &e.max_waiting, e.n_waiting + 1, sizeof(void *)):
-            e.oom = 1
-            return
-        t.waiting_pos = e.n_waiting
-        e.waiting[e.n_waiting] = t
-        e.n_waiting += 1
+        waiting_add(e, t)
     runq_add(e, t)
 
 
 cdef void runq_del(engine *e, task *t) noexcept nogil:
     cdef int i = t.runq_pos
-    if i == FAR:
-        far_del(e, t)
-        t.run_at = NEVER
+    if i == NOT_QUEUED:
         return
-    if i < 0:
-        return
-    e.n_runq -= 1
-    if i < e.n_runq:
-        runq_place(e, i, e.runq[e.n_runq])
-    t.runq_pos = -1
     t.run_at = NEVER
+    if i < 0:
+        if i == FAR:
+            far_del(e, t)
+        else:
+            crowd_leave(e, t)
+        return
+    heap_del(&e.runq, RUNQ, i)
+    t.runq_pos = NOT_QUEUED
     if t.waiting_pos >= 0:
-        e.n_waiting -= 1
-        e.waiting[t.waiting_pos] = e.waiting[e.n_waiting]
-        e.waiting[t.waiting_pos].waiting_pos = t.waiting_pos
-        t.waiting_pos = -1
+        waiting_del(e, t)
+        if t == e.front:
+            crowd_front(e)
+
+
+cdef inline void waiting_add(engine *e, task *t) noexcept nogil:
+    if grow_int(<void **>&e.waiting, &e.max_waiting, e.n_waiting + 1, sizeof(void *)):
+        e.oom = 1
+        return
+    t.waiting_pos = e.n_waiting
+    e.waiting[e.n_waiting] = t
+    e.n_waiting += 1
+
+
+cdef inline void waiting_del(engine *e, task *t) noexcept nogil:
+    e.n_waiting -= 1
+    e.waiting[t.waiting_pos] = e.waiting[e.n_waiting]
+    e.waiting[t.waiting_pos].waiting_pos = t.waiting_pos
+    t.waiting_pos = -1
+
+
+cdef bint crowd_join(engine *e, task *t) noexcept nogil:
+    """From the run queue into the crowd; 0: no memory, it stays."""
+    if heap_add(&e.crowd, CROWD, 0, t):
+        return 0
+    t.kind.own.hungry_pos = -1
+    if t.woken and heap_add(&e.hungry, HUNGRY, t.woken_at, t):
+        heap_del(&e.crowd, CROWD, t.kind.own.crowd_pos)
+        return 0
+    heap_del(&e.runq, RUNQ, t.runq_pos)
+    waiting_del(e, t)
+    t.runq_pos = CROWDED
+    return 1
+
+
+cdef void crowd_leave(engine *e, task *t) noexcept nogil:
+    heap_del(&e.crowd, CROWD, t.kind.own.crowd_pos)
+    if t.kind.own.hungry_pos >= 0:
+        heap_del(&e.hungry, HUNGRY, t.kind.own.hungry_pos)
+    t.runq_pos = NOT_QUEUED
+
+
+cdef void crowd_show(engine *e, task *t, s64 at) noexcept nogil:
+    """Out of the crowd into the run queue, in its old order."""
+    crowd_leave(e, t)
+    t.run_at = at
+    waiting_add(e, t)
+    runq_add(e, t)
+
+
+cdef void crowd_front(engine *e) noexcept nogil:
+    """There is no front any more: the first of the crowd becomes it."""
+    e.front = e.crowd.entry[0].t if e.crowd.n else NULL
+    if e.front != NULL:
+        crowd_show(e, e.front, e.crowd_at)
+
+
+cdef void crowd_end(engine *e) noexcept nogil:
+    """Each waits for itself again."""
+    e.front = NULL
+    while e.crowd.n:
+        crowd_show(e, e.crowd.entry[0].t, e.crowd_at)
+
+
+cdef inline bint is_hungry(const task *t, s64 now) noexcept nogil:
+    """It has waited for the processor for so long that it gets it."""
+    return t.woken and now - t.woken_at > SLICE_NS
+
+
+cdef void crowd_gather(engine *e, s64 now) noexcept nogil:
+    """After a packet at `now`: all that wait until the processor is free, and wait no longer than that, are one crowd.
+
+    From now on the next packet makes the same of the time of each, until it is woken (again) or hungry.
+    """
+    cdef s64 at = free_time(e, now)
+    cdef int i
+    cdef task *t
+    e.crowd_at = at
+    e.front = NULL
+    for i in range(e.n_waiting - 1, -1, -1):
+        t = e.waiting[i]
+        if t.run_at == at and not is_hungry(t, now) and not crowd_join(e, t):
+            break
+    crowd_front(e)
+
+
+cdef void crowd_waits(engine *e, s64 now) noexcept nogil:
+    """A packet at `now` makes the crowd wait longer."""
+    cdef s64 at = free_time(e, now)
+    if at < e.crowd_at:     # those that have not been woken keep the later time
+        crowd_end(e)
+        return
+    e.crowd_at = at
+    while e.hungry.n and is_hungry(e.hungry.entry[0].t, now):
+        crowd_show(e, e.hungry.entry[0].t, now)
 
 
 cdef void wait_add(task *t, socket *s) noexcept nogil:
@@ -659,7 +771,7 @@ cdef s64 recv_ns(engine *e, call_ev *c, s64 now) noexcept nogil:
 
 cdef inline s64 resume_time(engine *e, task *t, s64 now) noexcept nogil:
     """When a woken task goes on, as far as is known now."""
-    cdef s64 free_at = now if t.woken and now - t.woken_at > SLICE_NS else free_time(e, now)
+    cdef s64 free_at = now if is_hungry(t, now) else free_time(e, now)
     return free_at if t.reader else resume_call(e, t, now, free_at)
 
 
@@ -690,6 +802,8 @@ cdef void task_wake(task *t) noexcept nogil:
     t.woken = 1
     t.woken_at = real_ns(t.eng)
     runq_set(t.eng, t, resume_time(t.eng, t, real_ns(t.eng)))
+    if t == t.eng.front:
+        crowd_front(t.eng)
 
 
 cdef void on_wake(void *ctx, sock *sk, u32 mask) noexcept nogil:
@@ -1374,7 +1488,7 @@ cdef void start_call(engine *e, s64 index) noexcept nogil:
     else:
         t.queue_head = index
     t.queue_tail = index
-    if t.call >= 0 or t.runq_pos >= 0:
+    if t.call >= 0 or t.runq_pos != NOT_QUEUED:
         return
     if c.want > 0 and 0 < readable(e, c) < c.want and c.t1 > c.t0:
         # It returned more than is there: a packet came in between.
@@ -1569,17 +1683,26 @@ cdef bint run_due(engine *e) noexcept nogil:
 
 cdef void after_arrival(engine *e, s64 t, s64 emitted) noexcept nogil:
     """A packet, and what it set free, keep the processor from the application: woken calls wait behind it."""
-    cdef int i
-    cdef s64 at
-    cdef task *w
     e.busy_until = max_s64(t, e.busy_until) + e.rx_cost
     if emitted:
         e.busy_until += emitted * e.tx_cost
+    if e.n_waiting:
+        wait_longer(e, t)
+
+
+cdef void wait_longer(engine *e, s64 t) noexcept nogil:
+    cdef int i
+    cdef s64 at
+    cdef task *w
+    if e.crowd.n:
+        crowd_waits(e, t)
     for i in range(e.n_waiting):
         w = e.waiting[i]
         at = resume_time(e, w, t)
         if w.woken or w.due or at > w.run_at:
             runq_set(e, w, at)
+    if e.n_waiting > MANY_WAIT and not e.recorded:
+        crowd_gather(e, t)
 
 
 cdef bint postpone(engine *e, task *w) noexcept nogil:
@@ -1632,7 +1755,7 @@ cdef void engine_run_to(engine *e, s64 until, s64 n_em, s64 call) noexcept nogil
             return
         ta = next_arrival(e) if e.arr_i < e.n_arr else NEVER
         tc = e.calls[e.call_i].t0 if e.call_i < e.n_calls else NEVER
-        w = e.runq[0].t if e.n_runq else NULL
+        w = e.runq.entry[0].t if e.runq.n else NULL
         tw = w.run_at if w != NULL else NEVER
         t = min_s64(ta, min_s64(tc, tw))
         # When the next timer is due, or, if that is not asked for, a time behind `end` and not behind it.
@@ -2005,6 +2128,9 @@ cdef s64 engine_add_call(engine *e, call_ev *c, int thread) noexcept nogil:
     c.task = task_of(e, thread)
     if c.task < 0 or grow(<void **>&e.calls, &e.max_calls, e.n_calls + 1, sizeof(call_ev)):
         return -ENOMEM
+    if c.t1 >= 0 and not e.recorded:
+        e.recorded = 1
+        crowd_end(e)
     c.state = CALL_PENDING
     c.t_done = -1
     c.next = -1
@@ -2090,7 +2216,9 @@ cdef void engine_free(engine *e) noexcept nogil:
     free(e.wakes)
     free(e.tasks)
     free(e.threads)
-    free(e.runq)
+    free(e.runq.entry)
+    free(e.crowd.entry)
+    free(e.hungry.entry)
     free(e.waiting)
     free(e.slots)
     free(e.auto_read)

@@ -4,6 +4,7 @@
 import random
 from array import array
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from conversation import EPOCH, MS
 from packets import LOCAL, LOCAL_ISN, PEER, PEER_ISN, encode_options, tcp_packet
@@ -109,7 +110,7 @@ def host_for(s, **device):
 
 def arrays(packets, start):
     sizes = array("q", [len(p) for _, p in packets])
-    offsets = array("q", [start + sum(sizes[:i]) for i in range(len(sizes))])
+    offsets = array("q", accumulate(sizes[:-1], initial=start) if packets else [])
     return array("q", [EPOCH + t for t, _ in packets]), offsets, sizes, sizes
 
 
