@@ -549,7 +549,7 @@ cdef class Host:
 
         False: there is none, or one that can not: it would exceed what one call can move (2 GiB - 4 KiB), has parts
         (iov), was made with MSG_ZEROCOPY, or waits for the answer to a SYN that took data. The first lengthen() behind
-        each run(), forget() and added call looks at all calls that there are; the others cost nothing.
+        each run() and forget() looks at all calls that there are; the others cost nothing.
         """
         self.alive()
         cdef int done

@@ -227,7 +227,7 @@ cdef struct engine:
     s64 call_i
     s64 entered                 # index of the call that was entered last, or went on; -1: it is forgotten
     s64 *last_send              # one a slot: index of its last send call that is not over; right if `sends_known`
-    int max_last_send
+    s64 max_last_send
     u8 sends_known
     kmem_cache task_pool
     kmem_cache frame_pool

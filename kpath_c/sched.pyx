@@ -1956,7 +1956,8 @@ cdef int engine_merge_calls(engine *e, s64 first) noexcept nogil:
             e.calls[at] = new[count]
         at -= 1
     free(new)
-    e.sends_known = 0
+    if e.sends_known:
+        note_sends(e, at + 1)
     return 0
 
 
@@ -1964,19 +1965,27 @@ cdef inline bint is_send(const call_ev *c) noexcept nogil:
     return (c.op == OP_SEND or c.op == OP_SENDTO) and c.state != CALL_DONE
 
 
+cdef void note_sends(engine *e, s64 first) noexcept nogil:
+    """Calls from number `first` on are new where they are: notes the sends among them."""
+    cdef s64 i
+    if e.max_last_send < e.n_slots:
+        e.sends_known = 0
+        return
+    for i in range(first, e.n_calls):
+        if is_send(&e.calls[i]):
+            e.last_send[e.calls[i].slot] = i
+
+
 cdef int find_sends(engine *e) noexcept nogil:
     """The last send of each slot that is not over. Places of slots without one hold anything."""
     cdef s64 room = e.max_last_send
-    cdef s64 i
     if grow(<void **>&e.last_send, &room, e.n_slots, sizeof(s64)):
         return -ENOMEM
     if room > e.max_last_send:
         memset(&e.last_send[e.max_last_send], 0xff, <size_t>(room - e.max_last_send) * sizeof(s64))
         e.max_last_send = room
-    for i in range(e.n_calls):
-        if is_send(&e.calls[i]):
-            e.last_send[e.calls[i].slot] = i
     e.sends_known = 1
+    note_sends(e, 0)
     return 0
 
 
@@ -2135,8 +2144,9 @@ cdef s64 engine_add_call(engine *e, call_ev *c, int thread) noexcept nogil:
     c.t_done = -1
     c.next = -1
     e.calls[e.n_calls] = c[0]
-    e.sends_known = 0
     e.n_calls += 1
+    if e.sends_known:
+        note_sends(e, e.n_calls - 1)
     return e.n_calls - 1
 
 

@@ -129,7 +129,8 @@ def engine_tables(host):
     return {"arrivals": (e.n_arr - e.arr_base, e.max_own), "calls": (e.n_calls, e.max_calls),
             "emitted": (e.n_em, e.max_em), "headers": (e.hdr_len, e.hdr_max), "threads": (e.n_tasks, e.max_tasks),
             "index of threads": (e.n_tasks, e.threads_mask + 1), "tasks": (e.task_pool.live, e.task_pool.live),
-            "times": (times, room), "crowd": (e.crowd.n, e.crowd.room), "tcp_infos": (e.info_pool.live, e.info_pool.live)}
+            "times": (times, room), "crowd": (e.crowd.n, e.crowd.room),
+            "tcp_infos": (e.info_pool.live, e.info_pool.live)}
 
 
 # ---------------------------------------------------------------------------------------------- hashes

@@ -344,3 +344,18 @@ def test_calls_that_are_not_added_as_one_of_them_is_wrong():
     with pytest.raises(ValueError, match="address number 99"):
         c.host.add_calls(rows, ADDRESSES)
     assert c.host.calls_made() == before
+
+
+def test_writes_that_are_added_and_moved_are_found_without_another_look():
+    c = established()
+    c.ok("setsockopt", SLOT, 6, 1, 1)
+    c.host.add_calls(rows_of([(t * MS, 0, SLOT, OPS["send"], t, 0, 0, -1) for t in (20, 40)]), ADDRESSES)
+    assert c.host.lengthen(SLOT, 1)  # that at 40
+    c.host.add_calls(rows_of([(30 * MS, 0, SLOT, OPS["send"], 30, 0, 0, -1)]), ADDRESSES)
+    assert c.host.lengthen(SLOT, 2)  # the same, which has moved
+    c.host.add_calls(rows_of([(50 * MS, 0, SLOT, OPS["send"], 50, 0, 0, -1)]), ADDRESSES)
+    assert c.host.lengthen(SLOT, 4)  # the new one
+    c.host.add_calls(rows_of([(60 * MS, 0, 200, OPS["socket"], 0, 0, 0, -1)]), ADDRESSES)  # more slots than were known
+    assert c.host.lengthen(SLOT, 8)
+    c.wait(60)
+    assert [c.host.emitted(i)[2] for i in range(2, 6)] == [20, 30, 43, 62]
