@@ -58,7 +58,7 @@ WHOLE = sys.maxsize  # a window that any capture fits into
 
 @dataclass
 class Capture:
-    """One capture, a window at a time: the file's bytes, and parallel columns with one entry an IP packet, in file order.
+    """One capture, a window at a time: the file's bytes, and columns with one entry an IP packet, in file order.
 
     Columns are memoryviews of int64: `t` ns since the epoch, `off` offset of the IP header in `buf`, `caplen` and
     `origlen` bytes of the IP packet held and on the wire, `number` the packet's number from 1, `link` the length of
@@ -123,7 +123,7 @@ class Capture:
 
 
 def read(path: str, window: int = WHOLE) -> Capture:
-    """Reads `path`, `window` IP packets at a time. InputError: no such file, no capture, a link type that is not known."""
+    """Reads `path`, `window` IP packets at a time. InputError: no such file, no capture, a link type not known."""
     buf = load(path)
     if len(buf) == 0:
         raise at(path, "expected a capture, found a file of length zero")

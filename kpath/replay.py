@@ -62,7 +62,8 @@ class Result:
     host: Any
     packets_in: int
     warnings: list[str] = field(default_factory=list)
-    skipped: int = 0
+    skipped: int = 0  # connections that were open when the capture began
+    first_skipped: tuple[int, str] = (-1, "")  # of these, the first one's row and ends
 
     @property
     def agrees(self) -> bool:
@@ -88,7 +89,6 @@ class Prepared:
     local: LocalSide
     spec: HostSpec
     recorded: Calls | None
-    skipped: int
     warnings: list[str]
     kernel_side: Any
     problems: dict[int, list[Any]]  # of packets: by kind, how many, the first one's number and what is wrong with it
@@ -152,15 +152,14 @@ def prepare(
     complete_spec(spec, table, side, host is not None)
     spec.sysctls += overrides
     warnings = list(spec.warnings)
-    skipped = 0
-    if cap.ended:
-        warnings += cap.warnings + packet_warnings(cap, problems)
-        skipped = open_before(table, cap.path, warnings)
+    n, _, ends = open_before(table)
+    if cap.ended and n == table.nconn:
+        raise InputError(open_warning(cap.path, n, ends))
     side_module = kernel_module(kernel_side)
     if recorded is not None:
         check_calls(recorded, table, cap)
         warnings += recorded.warnings
-    return Prepared(cap, table, side, spec, recorded, skipped, warnings, side_module, problems)
+    return Prepared(cap, table, side, spec, recorded, warnings, side_module, problems)
 
 
 def play(
@@ -173,7 +172,6 @@ def play(
 ) -> Result:
     """Runs the host and compares; the arguments are those of `replay`."""
     cap, table = p.capture, p.table
-    whole = cap.ended
     kernel = build_host(p.spec, p.kernel_side)
     try:
         windows = Windows(p, kernel, tolerance)
@@ -189,15 +187,16 @@ def play(
             windows.run(progress)
             windows.compare()
         warnings += [f"{cap.path}: {w}" for w in kernel.warnings()]
-        skipped, known = p.skipped, list(p.warnings)
-        if not whole:
-            known += cap.warnings + packet_warnings(cap, p.problems)
-            skipped = open_before(table, cap.path, known)
+        n, row, ends = open_before(table)
+        if n == table.nconn:
+            raise InputError(open_warning(cap.path, n, ends))
     except BaseException:
         kernel.close()
         raise
+    known = p.warnings + cap.warnings + packet_warnings(cap, p.problems)
+    known += [open_warning(cap.path, n, ends)] if n else []
     return Result(cap, p.local, p.spec, windows.calls, table, windows.emitted, windows.pairing, kernel,
-                  windows.packets_in, known + warnings, skipped)
+                  windows.packets_in, known + warnings, n, (row, ends))
 
 
 class Windows:
@@ -303,17 +302,18 @@ def complete_spec(spec: HostSpec, table: Table, side: LocalSide, from_file: bool
         spec.clock = facts.clock_from_capture(table)
 
 
-def open_before(table: Table, path: str, warnings: list[str]) -> int:
-    """Counts the connections that were open when the capture began, and says so."""
-    skipped, first = table.skipped()
-    if skipped:
-        c = table.connection(first)
-        ends = f"{endpoint(c['laddr'], c['lport'])} - {endpoint(c['raddr'], c['rport'])}"
-        more = f" and {skipped - 1:,} more" if skipped > 1 else ""
-        warnings.append(f"{path}: {ends}{more}: open before the capture began (no SYN), not replayed")
-        if skipped == table.nconn:
-            raise InputError(warnings[-1])
-    return int(skipped)
+def open_before(table: Table) -> tuple[int, int, str]:
+    """The connections that were open when the capture began: how many, and the first one's first row and ends."""
+    n, first = table.skipped()
+    if not n:
+        return 0, -1, ""
+    c = table.connection(first)
+    return n, c["row"], f"{endpoint(c['laddr'], c['lport'])} - {endpoint(c['raddr'], c['rport'])}"
+
+
+def open_warning(path: str, n: int, ends: str) -> str:
+    more = f" and {n - 1:,} more" if n > 1 else ""
+    return f"{path}: {ends}{more}: open before the capture began (no SYN), not replayed"
 
 
 def check_calls(calls: Calls, table: Table, cap: Capture) -> None:
@@ -424,7 +424,7 @@ def tell_streams(host: Any, table: Table, cap: Capture) -> list[str]:
 
 
 def run(host: Any, cap: Capture, calls: Calls, last_call: int, progress: Progress | None) -> None:
-    """Runs to the end of the input; in slices of time only where somebody watches. last_call: time of an inferred one."""
+    """Runs to the end of the input; in slices of time where somebody watches. last_call: time of an inferred one."""
     start, end = cap.span
     end = max(end, min(last_call, end + AFTER_END))
     if calls.items:  # the recording may go on for longer; a little of that still belongs to the capture

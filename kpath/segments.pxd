@@ -72,6 +72,7 @@ cdef struct Conn:           # one connection: a 4-tuple between one ISN of the l
     uint16_t lport
     uint16_t rport
     int32_t earlier         # the same 4-tuple's connection before, or -1
+    int64_t row             # of the first segment, counted over all windows
     int64_t first           # number of the first segment, counted over all windows
     int64_t syn_out         # number of the first SYN or SYN-ACK sent, -1 none
     int64_t syn_in          # number of the first SYN or SYN-ACK that arrived, -1 none
@@ -104,6 +105,8 @@ cdef class Table:
     cdef bint used          # the memory has held segments before
     cdef readonly Py_ssize_t n
     cdef readonly int64_t base  # segments in the windows before
+    cdef int64_t rows_before    # rows in the windows before
+    cdef Py_ssize_t rows        # of this window
     cdef const uint8_t[::1] buf
     cdef Conn *conn
     cdef readonly Py_ssize_t nconn
@@ -145,6 +148,8 @@ cdef class Table:
     cdef bint is_v6(self, uint32_t number) noexcept nogil
     cdef object text(self, uint32_t number)
     cdef int make_room(self, Py_ssize_t rows) except -1
+    cdef bint elsewhere(self, const uint8_t *p, int64_t caplen, int64_t origlen) noexcept nogil
+    cdef uint64_t part_of(self, const Conn *p) noexcept nogil
     cdef int begin(self, Py_ssize_t rows) except -1
     cdef void fetch(self, Seg *far, Seg *near) noexcept nogil
     cdef int touch(self, Py_ssize_t i, int32_t c) except -1

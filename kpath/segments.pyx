@@ -96,6 +96,11 @@ cdef inline void clear(Seg *s) noexcept nogil:
     memset(<char *>s + 64, 0, sizeof(Seg) - 64)
 
 
+cdef inline uint64_t end_hash(uint64_t high, uint64_t low, uint16_t port) noexcept nogil:
+    """Of one end of a connection; the sum of both ends' tells which part it belongs to, see Table.keep."""
+    return mix(high * <uint64_t>0xD6E8FEB86659FD93 + low, port)
+
+
 cdef struct Phase:
     int64_t t                   # of a connection's first segment with a timestamp
     int64_t least               # how much nearer to a tick another one lies
@@ -212,6 +217,8 @@ cdef class Table:
         """A window of so many packets."""
         cdef Py_ssize_t i
         self.base += self.n
+        self.rows_before += self.rows
+        self.rows = rows
         self.used = self.n > 0
         self.n = 0
         self.problems.clear()
@@ -238,6 +245,8 @@ cdef class Table:
         cdef Seg *s = &self.seg[self.n]
         cdef Direction *d
         cdef int what
+        if self.parts > 1 and self.elsewhere(p, caplen, origlen):
+            return 0
         if self.used:
             clear(s)
         what = read_packet(s, p, caplen, origlen)
@@ -254,6 +263,23 @@ cdef class Table:
             s.partial = is_partial(s, p)
             count_segment(d, s)
         return 0
+
+    cdef bint elsewhere(self, const uint8_t *p, int64_t caplen, int64_t origlen) noexcept nogil:
+        """Is an IPv4 packet a segment in good order of a connection that another part has? Decoding it would be vain."""
+        cdef int64_t total, thl
+        if caplen < 40 or p[0] != 0x45 or p[9] != 6 or be16(p + 6) & 0x3FFF:
+            return False
+        total, thl = be16(p + 2), (p[32] >> 4) * 4
+        if total > origlen or thl < 20 or thl + 20 > total or thl + 20 > caplen:
+            return False
+        return (end_hash(0, MAPPED_V4 | be32(p + 12), be16(p + 20)) +
+                end_hash(0, MAPPED_V4 | be32(p + 16), be16(p + 22))) % <uint64_t>self.parts != <uint64_t>self.part
+
+    cdef uint64_t part_of(self, const Conn *p) noexcept nogil:
+        """The part that a connection belongs to."""
+        cdef Address *a = &self.addr[p.laddr]
+        cdef Address *b = &self.addr[p.raddr]
+        return (end_hash(a.high, a.low, p.lport) + end_hash(b.high, b.low, p.rport)) % <uint64_t>self.parts
 
     cdef bint is_taken(self, int what, Py_ssize_t row, int64_t caplen, int64_t origlen) except -1:
         """Is a packet that is no good segment a row of the table all the same? Notes what it is."""
@@ -434,6 +460,7 @@ cdef class Table:
             p.laddr, p.lport, p.raddr, p.rport = s.daddr, s.dport, s.saddr, s.sport
         p.earlier = earlier
         p.first = at
+        p.row = self.rows_before + s.row
         p.syn_out = p.syn_in = -1
         p.out.wscale = p.got.wscale = 255
         self.recent_conn = self.nconn
@@ -620,16 +647,17 @@ cdef class Table:
         cdef Conn *p
         for i in range(first, self.nconn):
             p = &self.conn[i]
+            if self.parts > 1 and self.part_of(p) != <uint64_t>self.part:
+                p.skip = ELSEWHERE
             # a host without the connection answers all but a reset with a reset
-            if p.syn_out < 0 and not (p.syn_in >= 0 and p.syn_in == p.first) and (
+            elif p.syn_out < 0 and not (p.syn_in >= 0 and p.syn_in == p.first) and (
                     p.other_out > 0 or (p.n_out == 0 and p.other_in > 0)):
                 p.skip = OPEN_BEFORE
-            elif self.parts > 1 and tuple_hash(p.laddr, p.lport, p.raddr, p.rport) % <uint64_t>self.parts != \
-                    <uint64_t>self.part:
-                p.skip = ELSEWHERE
 
     def keep(self, int part, int parts):
-        """Of the connections that can be replayed keeps one part: a 4-tuple's are all in the same one.
+        """Of the connections keeps one part: a 4-tuple's are all in the same one.
+
+        In the windows to come segments of the others are left out as far as it is easily seen.
 
         ICMP messages stay with the connection that they are about; those about none with part 0. Needs `split`.
         """
@@ -787,6 +815,11 @@ cdef class Table:
                 n += 1
         return n, first
 
+    def first_rows(self, list connections not None):
+        """The row in which each of the connections begins, counted over all windows."""
+        cdef Py_ssize_t c
+        return [self.conn[c].row for c in connections]
+
     def connection(self, Py_ssize_t c):
         """One connection as a dict: addresses as text, `first` a segment index, the rest as in `struct Conn`."""
         cdef Conn *p
@@ -794,7 +827,7 @@ cdef class Table:
             raise IndexError(c)
         p = &self.conn[c]
         return {"laddr": self.text(p.laddr), "lport": p.lport, "raddr": self.text(p.raddr), "rport": p.rport,
-                "earlier": p.earlier, "first": p.first, "syn_out": p.syn_out, "syn_in": p.syn_in,
+                "earlier": p.earlier, "row": p.row, "first": p.first, "syn_out": p.syn_out, "syn_in": p.syn_in,
                 "isn_out": p.isn_out, "isn_in": p.isn_in, "n_out": p.n_out, "n_in": p.n_in,
                 "other_out": p.other_out, "other_in": p.other_in,
                 "synack_out": bool(p.synack_out), "synack_in": bool(p.synack_in), "fin_out": bool(p.fin_out),
@@ -1012,6 +1045,8 @@ cdef enum:
     ICMPV6 = 58
     OTHER = 255
 
+cdef uint64_t MAPPED_V4 = 0xFFFF00000000    # ::ffff:0:0, the lower half
+
 PROBLEMS = {
     LYING: "expected an IP packet of the length that its header gives, found {origlen} bytes",
     SHORT_TCP: "expected a TCP header of 20 bytes, found an IP packet of {origlen} bytes",
@@ -1062,8 +1097,8 @@ cdef void read_addresses(const uint8_t *p, Address *src, Address *dst) noexcept 
         dst.high, dst.low = be64(p + 24), be64(p + 32)
         return
     src.high = dst.high = 0
-    src.low = <uint64_t>0xFFFF00000000 | be32(p + 12)
-    dst.low = <uint64_t>0xFFFF00000000 | be32(p + 16)
+    src.low = MAPPED_V4 | be32(p + 12)
+    dst.low = MAPPED_V4 | be32(p + 16)
 
 
 cdef inline int read_packet(Seg *s, const uint8_t *p, int64_t caplen, int64_t origlen) noexcept nogil:

@@ -18,11 +18,11 @@ from typing import Any
 from . import compare
 from .errors import InputError
 from .pairing import FIELDS
-from .replay import Prepared, play
+from .replay import Prepared, open_warning, play
 
 SUMS = ("packets_in", "segments_captured", "segments_emitted", "segments_matched", "segments_in_time",
-        "connections_replayed")
-Share = dict[str, Any]  # the summary of a part, the numbers of its connections, and its exit status
+        "connections_replayed", "connections_skipped")
+Share = dict[str, Any]  # the summary of a part, where its connections begin, and its exit status
 Worker = tuple[int, int]  # process, and the pipe that it answers through
 
 
@@ -40,8 +40,12 @@ def replay(prepared: Prepared, jobs: int, most: int | None = None) -> tuple[int,
         if "error" in told:
             raise InputError(told["error"])
         shares.append(told)
-    return max(s["status"] for s in shares), merged([s["summary"] for s in shares],
-                                                    [s["numbers"] for s in shares], most)
+    out = merged([s["summary"] for s in shares], [s["places"] for s in shares], most)
+    out["warnings"] = warnings([s["summary"]["warnings"] for s in shares], [s["open"] for s in shares],
+                               prepared.capture.path)
+    if not out["connections_replayed"] and out["connections_skipped"]:
+        raise InputError(out["warnings"][-1])
+    return max(s["status"] for s in shares), out
 
 
 def share(prepared: Prepared, part: int, jobs: int, most: int | None) -> Share:
@@ -49,7 +53,8 @@ def share(prepared: Prepared, part: int, jobs: int, most: int | None) -> Share:
     prepared.table.keep(part, jobs)
     result = play(prepared, probes=None)
     try:
-        return {"summary": compare.summary(result, most), "numbers": result.pairing.replayed(most),
+        return {"summary": compare.summary(result, most), "open": (result.skipped, *result.first_skipped),
+                "places": result.table.first_rows(result.pairing.replayed(most)),
                 "status": result.status}
     finally:
         result.close()
@@ -85,7 +90,7 @@ def finish(worker: Worker) -> bytes:
     return b"" if status else answer
 
 
-def merged(summaries: list[dict[str, Any]], numbers: list[list[int]], most: int | None) -> dict[str, Any]:
+def merged(summaries: list[dict[str, Any]], places: list[list[int]], most: int | None) -> dict[str, Any]:
     """One summary of all parts."""
     out = dict(summaries[0])
     for key in SUMS:
@@ -97,10 +102,19 @@ def merged(summaries: list[dict[str, Any]], numbers: list[list[int]], most: int 
                           if any(field in d for d in differing)}
     found = [s["first_divergence"] for s in summaries if s["first_divergence"]]
     out["first_divergence"] = min(found, key=lambda d: d["time"], default=None)
-    out["warnings"] = list(dict.fromkeys(w for s in summaries for w in s["warnings"]))
-    rows = sorted(((n, c) for s, known in zip(summaries, numbers, strict=True)
+    rows = sorted(((n, c) for s, known in zip(summaries, places, strict=True)
                    for n, c in zip(known, s["connections"], strict=True)), key=lambda row: row[0])
     if most is not None:
         rows = sorted(rows, key=lambda row: row[1]["agrees"])[:most]
     out["connections"] = [c for _, c in rows]
+    return out
+
+
+def warnings(lists: list[list[str]], opens: list[tuple[int, int, str]], path: str) -> list[str]:
+    """All warnings, each once. opens: the connections that were open before, see `Result`; told of together."""
+    own = [open_warning(path, n, ends) for n, _, ends in opens if n]
+    out = [w for w in dict.fromkeys(w for texts in lists for w in texts) if w not in own]
+    if own:
+        first = min((o for o in opens if o[0]), key=lambda o: o[1])
+        out.append(open_warning(path, sum(n for n, _, _ in opens), first[2]))
     return out

@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+from driverlib import CLIENT, MS, SERVER, SYN, T0, ip_tcp, pcap
 
-from kpath import shards
+from kpath import cli, shards
 from kpath.bench import captures, cases
 from kpath.cli import main
 from kpath.replay import prepare
@@ -37,8 +38,10 @@ def told(capsys, *argv):
 
 
 @pytest.mark.parametrize("jobs", ["2", "3", "7"])
-def test_all_that_is_told_is_the_same(many, capsys, jobs):
+@pytest.mark.parametrize("window", [cli.WINDOW, 100])
+def test_all_that_is_told_is_the_same(many, capsys, monkeypatch, jobs, window):
     alone = told(capsys, *many)
+    monkeypatch.setattr(cli, "WINDOW", window)
     assert len(alone["connections"]) > 40 and alone["segments_captured"] > 150
     assert told(capsys, *many, "-j", jobs) == alone
 
@@ -50,7 +53,7 @@ def test_each_process_has_its_part(many):
     parts = []
     for part in range(3):
         prepared = prepare(many[0], host=many[2])
-        parts.append(len(shards.share(prepared, part, 3, None)["numbers"]))
+        parts.append(len(shards.share(prepared, part, 3, None)["places"]))
     assert sum(parts) == whole and min(parts) > whole // 6
 
 
@@ -96,3 +99,23 @@ def test_a_process_that_dies_is_noticed(many, capsys, monkeypatch):
     monkeypatch.setattr(shards, "share", fails)
     assert main(["replay", *many, "-j", "2"]) == 2
     assert "came to its end early" in capsys.readouterr().err
+
+
+def test_connections_that_were_open_are_told_of_once(tmp_path, capsys, monkeypatch):
+    """In whichever window and process they are."""
+    records = [(T0, ip_tcp(CLIENT, 1, SERVER, 2, 9, flags=SYN))]
+    records += [(T0 + i * MS, ip_tcp(CLIENT, 7 + i, SERVER, 2, 5, 10, payload=b"x")) for i in range(1, 30)]
+    path = tmp_path / "open.pcap"
+    path.write_bytes(pcap(records))
+    monkeypatch.setattr(cli, "WINDOW", 10)
+    seen = []
+    for jobs in "13":
+        main(["replay", "--json", "--local", CLIENT, "-j", jobs, str(path)])
+        out, err = capsys.readouterr()
+        seen.append((json.loads(out)["connections_skipped"], err))
+    assert seen[0] == seen[1]
+    assert seen[0][0] == 29 and "10.0.0.1:8 - 10.0.0.2:2 and 28 more: open before" in seen[0][1]
+    path.write_bytes(pcap(records[1:]))
+    for jobs in "13":
+        assert main(["replay", "--local", CLIENT, "-j", jobs, str(path)]) == 2
+        assert "and 28 more: open before" in capsys.readouterr().err

@@ -41,8 +41,8 @@ def test_all_that_is_told_is_the_same(made, window):
     assert told(made, window, cases.HOST_FILE) == whole
 
 
-@pytest.mark.parametrize("trace", ["download/client", "loss/client", "slow-link/client", "slow-reader/server", "upload/client",
-                                   "half-close/server", "zero-window/server", "loss-ipv6/client"])
+@pytest.mark.parametrize("trace", ["download/client", "loss/client", "slow-link/client", "slow-reader/server",
+                                   "upload/client", "half-close/server", "zero-window/server", "loss-ipv6/client"])
 def test_the_same_for_what_was_recorded(trace):
     path, host = TRACES / f"{trace}.pcap", str(TRACES / f"{trace}.host.json")
     packets = capture.read(str(path)).packets
