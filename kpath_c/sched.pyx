@@ -2201,6 +2201,8 @@ cdef void engine_close_all(engine *e) noexcept nogil:
             continue
         if s.sk != NULL:
             memset(&msg, 0, sizeof(msghdr))
+            # without waiting, and without a FIN that would take memory
+            sock_set_flag(s.sk, SOCK_LINGER)
             s.sk.sk_lingertime = 0
             inet_release(s, &msg)
         socket_put(e, s)
