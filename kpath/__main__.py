@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """`python -m kpath`."""
 
-import sys
-
-from .cli import main
+from .cli import entry
 
 if __name__ == "__main__":
-    sys.exit(main())
+    entry()

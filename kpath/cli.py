@@ -9,7 +9,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from . import __version__, compare, output, report, shards
@@ -19,6 +19,7 @@ from .replay import prepare, replay
 
 MOST_JOBS = 256
 WINDOW = 1 << 15  # packets in memory at a time; fewer tell less of what the application did
+LEFT: list[Any] = []  # results that stay as they are until the process ends
 EPILOG = """exit status: 0 all that was emitted agrees with the capture, 1 it differs, 2 usage or unreadable input"""
 
 
@@ -110,7 +111,7 @@ def run_replay(args: argparse.Namespace) -> int:
     for path in args.captures:
         try:
             with collector_off():
-                status, summary = one(path, args)
+                status, summary = one(path, args, args.leave and path is args.captures[-1])
         except InputError as e:
             if len(args.captures) == 1:
                 raise
@@ -135,8 +136,11 @@ def collector_off() -> Iterator[None]:
             gc.enable()
 
 
-def one(path: str, args: argparse.Namespace) -> tuple[int, dict[str, Any]]:
-    """Replays one capture, writes its files and report; returns its status and the JSON object."""
+def one(path: str, args: argparse.Namespace, leave: bool) -> tuple[int, dict[str, Any]]:
+    """Replays one capture, writes its files and report; returns its status and the JSON object.
+
+    leave: the process ends then, so that the host need not be taken apart.
+    """
     most = None if args.json or args.verbose else report.SHOWN
     if args.jobs > 1:
         prepared = prepare(path, local=args.local, host=args.host, sysctls=args.sysctl, window=WINDOW)
@@ -162,7 +166,10 @@ def one(path: str, args: argparse.Namespace) -> tuple[int, dict[str, Any]]:
         tell(summary, result.capture, args)
         return result.status, summary
     finally:
-        result.close()
+        if leave:
+            LEFT.append(result)
+        else:
+            result.close()
 
 
 def tell(summary: dict[str, Any], capture: Capture, args: argparse.Namespace) -> None:
@@ -187,11 +194,24 @@ def progress(args: argparse.Namespace) -> Callable[[float], None] | None:
     return show
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point; returns the exit status."""
+def entry() -> None:
+    """The command as a process: leaves without taking apart what it made, which takes long with many connections."""
+    try:
+        status = main(leave=True)
+    except SystemExit as e:  # of argparse
+        status = e.code if isinstance(e.code, int) else 0
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # main() has told of it
+            stream.flush()
+    os._exit(status)
+
+
+def main(argv: Sequence[str] | None = None, leave: bool = False) -> int:
+    """Runs the command; returns the exit status. leave: the process ends then."""
     argv = sys.argv[1:] if argv is None else argv
     try:
         args = parser(argv).parse_args(argv)
+        args.leave = leave
         status = int(args.run(args))
         sys.stdout.flush()
         return status
