@@ -15,6 +15,9 @@ from kpath.bench.measure import Measured, table
 
 FLOWS = [10**e for e in range(7)]
 PACKETS = [10**e for e in range(4, 8)]
+MANY = 2_000_000  # packets of the flows' curve, where five a flow are fewer
+
+Curves = dict[str, list[tuple[float, float]]]
 
 
 def peer(case: Case, packets: int) -> float | None:
@@ -37,23 +40,36 @@ def others(packets: int) -> dict[str, float]:
 
 
 def processes(packets: int, rounds: int) -> dict[str, dict[str, float]]:
-    """Of whole replays by one process and by two: packets a second by the clock on the wall, and MB of memory."""
-    out = {}
+    """Of whole replays by one process and by two: packets a second by the clock on the wall, and MB of memory.
+
+    Where many flows are open at once, also bytes for each: what they take beyond one flow.
+    """
+    out: dict[str, dict[str, float]] = {}
     for kind in ("download", f"{packets // cases.PACKETS_A_FLOW['flows']}-flows", "requests"):
         pairs = [(cases.whole(kind, packets), cases.whole(kind, packets, 2)) for _ in range(rounds)]
         one, two = (statistics.median(w.wall for w in side) for side in zip(*pairs, strict=True))
         out[kind] = {"one": packets / one * 1e9, "two": packets / two * 1e9,
                      "MB": max(w.memory for w, _ in pairs) / 1e6}
+        if kind.endswith("-flows"):
+            out[kind]["bytes a flow"] = (out[kind]["MB"] - out["download"]["MB"]) * 1e6 / int(kind.partition("-")[0])
     return out
 
 
-def curves(most: int, rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """ns a packet of whole replays: against the packets of one flow, and against the flows of so many packets."""
-    def cost(kind: str, n: int) -> float:
-        return statistics.median(cases.whole(kind, n).cpu / n for _ in range(rounds))
+def curves(most: int, rounds: int) -> tuple[Curves, Curves]:
+    """What whole replays take against the packets of one flow, and against the flows of some packets.
 
-    return {"packets, 1 flow": [(n, cost("1-flows", n)) for n in PACKETS if n <= most],
-            f"flows, {most:,} packets": [(n, cost(f"{n}-flows", most)) for n in FLOWS if 5 * n <= most]}
+    (ns a packet, MB of memory). There are so many packets, but five a flow at the least and MANY at the most.
+    """
+    time_, memory = Curves(), Curves()
+    of_flows = min(most, MANY)
+    kinds = {"packets, 1 flow": [(n, "1-flows", n) for n in PACKETS if n <= most],
+             f"flows, {of_flows:,} packets": [(n, f"{n}-flows", max(of_flows, 5 * n)) for n in FLOWS if 5 * n <= most]}
+    for name, points in kinds.items():
+        for at, kind, packets in points:
+            runs = [cases.whole(kind, packets) for _ in range(rounds)]
+            time_.setdefault(name, []).append((at, statistics.median(w.cpu / packets for w in runs)))
+            memory.setdefault(name, []).append((at, max(w.memory for w in runs) / 1e6))
+    return time_, memory
 
 
 def as_json(found: list[Measured], beside: dict[str, float]) -> dict[str, object]:
@@ -90,19 +106,23 @@ def main() -> int:
     both = {} if args.only else processes(args.packets, args.rounds)
     for kind, p in both.items():
         print(f"{f'replay: {kind}, by the clock on the wall':<52} {p['one']:,.0f} packets a second, "
-              f"{p['two']:,.0f} by two processes ({p['two'] / p['one']:.2f} times), {p['MB']:,.0f} MB")
-    grown = curves(args.curves, args.rounds) if args.curves else {}
+              f"{p['two']:,.0f} by two processes ({p['two'] / p['one']:.2f} times), {p['MB']:,.0f} MB"
+              + (f", {p['bytes a flow']:,.0f} bytes a flow" if "bytes a flow" in p else ""))
+    grown, memory = curves(args.curves, args.rounds) if args.curves else (Curves(), Curves())
     for name, points in grown.items():
-        for n, ns in points:
-            print(f"{f'replay: {n:,.0f} {name}':<52} {ns:>9,.1f} {'':>9} {1e9 / ns:>12,.0f}")
+        for (n, ns), (_, mb) in zip(points, memory[name], strict=True):
+            print(f"{f'replay: {n:,.0f} {name}':<52} {ns:>9,.1f} {'':>9} {1e9 / ns:>12,.0f} {mb:>9,.0f} MB")
     if args.json:
-        args.json.write_text(json.dumps(as_json(found, beside) | {"processes": both, "curves": grown}, indent=1) + "\n")
+        more = {"processes": both, "curves": grown, "memory": memory}
+        args.json.write_text(json.dumps(as_json(found, beside) | more, indent=1) + "\n")
     if args.svg:
         args.svg.mkdir(parents=True, exist_ok=True)
         (args.svg / "packets.svg").write_text(packets_chart(found, beside))
         if grown:
             text = chart.lines("Cost against size", grown, "packets, or flows", "ns a packet")
             (args.svg / "curves.svg").write_text(text)
+            text = chart.lines("Memory against size", memory, "packets, or flows", "MB")
+            (args.svg / "memory.svg").write_text(text)
     return 1 if args.check and any(m.late for m in found) else 0
 
 

@@ -706,10 +706,16 @@ cdef class Table:
             for i in range(self.naddr):
                 numbers[i] = <uint32_t>other.number(&self.addr[i])
             self.names = other
+            for i in range(min(FETCH, self.n)):
+                self.seg[i].saddr, self.seg[i].daddr = numbers[self.seg[i].saddr], numbers[self.seg[i].daddr]
             for i in range(self.n):
+                if i + FETCH < self.n:
+                    s = &self.seg[i + FETCH]
+                    s.saddr, s.daddr = numbers[s.saddr], numbers[s.daddr]
+                    if other.nconn > MANY:
+                        other.fetch(s, &self.seg[i + FETCH // 2])
                 s = &self.seg[i]
                 s.side = SENT
-                s.saddr, s.daddr = numbers[s.saddr], numbers[s.daddr]
                 newest = other.find(s.saddr, s.sport, s.daddr, s.dport)
                 if newest < 0:
                     newest = other.open(s, -1, -1)
