@@ -57,6 +57,6 @@ cdef int tcp_write_wakeup(sock *sk, int mib) noexcept nogil
 cdef void tcp_send_probe0(sock *sk) noexcept nogil
 cdef int tcp_rtx_synack(sock *sk, request_sock *req) noexcept nogil
 
-# Static in the kernel; kpath_c.benchmarks measures them alone.
+# Static in the kernel; benchmarks.pyx measures them alone.
 cdef int tcp_transmit_skb(sock *sk, sk_buff *skb, int clone_it, gfp_t gfp_mask) noexcept nogil
 cdef bint tcp_write_xmit(sock *sk, unsigned int mss_now, int nonagle, int push_one, gfp_t gfp) noexcept nogil

@@ -1,4 +1,4 @@
-# ==== tracer.pxi: what ran, in order. Part of kpath_c.traced only; see unity.py.
+# What ran, in order: the part of the joined module that only kpath_c.traced has; see unity.py.
 
 cdef struct traced_function:
     void *address
@@ -10,6 +10,12 @@ cdef extern from *:
     #include <stdint.h>
     #include <stdlib.h>
     #include <time.h>
+    #ifdef KPATH_TRACED
+    #define KPATH_TRACED_ADDRESS(function) (function)
+    #else
+    #define KPATH_TRACED 0
+    #define KPATH_TRACED_ADDRESS(function) NULL
+    #endif
     #define KPATH_UNTRACED __attribute__((no_instrument_function))
 
     /* One entry: a function's address (bit 0: it ends), and when; or a root and its index. */
@@ -66,6 +72,7 @@ cdef extern from *:
             kpath_trace_put(kind, wanted ? kpath_trace.index : index);
     }
 
+    #if KPATH_TRACED
     KPATH_UNTRACED void __cyg_profile_func_enter(void *fn, void *site)
     {
         if (kpath_seen_on)
@@ -91,7 +98,10 @@ cdef extern from *:
                 kpath_trace.active = 0;
         }
     }
+    #endif
     """
+    int KPATH_TRACED
+    void *KPATH_TRACED_ADDRESS(void *function) nogil
     cdef struct kpath_trace_entry:
         u64 what
         s64 t
@@ -173,3 +183,7 @@ def seen():
     known = functions()
     ran = [<size_t>kpath_seen[i] << 1 for i in range(KPATH_SEEN_SLOTS) if kpath_seen[i] != NULL]
     return {known[address] for address in ran if address in known}
+
+
+if not KPATH_TRACED:
+    del functions, trace, untrace, watch, seen

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Joins the kernel's modules into one: the traced variant, whose functions note when they begin and end.
+"""Joins the kernel side's files into one module, `kpath_c.host`: the compiler sees all of them at once.
 
-`kpath_c.traced` holds the same text as all the extensions of `kpath_c` together (cimports between them are left out,
-as everything is in one module; what two files call alike has the file's name behind it there), then `tracer.pxi` and a
-table from each function's address to its name. It is compiled with -finstrument-functions, so the ported functions
-themselves pay nothing and say nothing. setup.py calls this.
+The joined text includes each file line by line, so that messages and tracebacks have its line numbers. What is left out
+of it are the cimports between the files; what two of them call alike has the file's name behind it. At the end come
+`tracer.pxi` and a table from each function's address to its name, for the traced variant: `kpath_c.traced` is the same
+C text, compiled with -finstrument-functions and KPATH_TRACED. Where that is not defined there is neither table nor
+tracer. setup.py calls this.
 """
 
 from __future__ import annotations
@@ -13,13 +14,18 @@ import re
 from collections import Counter
 from pathlib import Path
 
-LEFT_OUT = {"benchmarks", "testing"}  # not of the kernel
+MODULE = "host"
+PARTS = "parts"
+UNTRACED = {"benchmarks", "testing"}  # not of the kernel
+TRACED_C = f"""/* {MODULE}.c once more, as another module whose functions are traced. */
+#define KPATH_TRACED 1
+#define PyInit_{MODULE} PyInit_traced
+#include "{MODULE}.c"
+"""
 IMPORT = re.compile(r"(?:from\s+(\S+)\s+)?c?import\s")
 FUNCTION = re.compile(r"cdef (?:inline )?(?![^(]*=)[\w .*]*?\b(\w+)\((?!\))[^\"]*?\)(?: noexcept)?(?: nogil)?:$"
                       r"|cdef (?:inline )?[\w .*]*?\b(\w+)\(\)(?: noexcept)?(?: nogil)?:$", re.S)
 BLOCK = re.compile(r"(cdef (inline |struct |enum|extern |union |packed |class )|ctypedef )")
-
-
 MEMBER = re.compile(r"^    (\w+)", re.M)
 
 
@@ -65,11 +71,11 @@ class Unity:
     def __init__(self, root: Path) -> None:
         self.root = root
         package = root / "kpath_c"
-        self.sources = sorted(p for p in package.rglob("*.pyx") if p.stem not in LEFT_OUT)
+        self.sources = sorted(package.rglob("*.pyx"))
         self.inlines = sorted(p for p in package.glob("net_*.pxd") if not p.with_suffix(".pyx").exists())
         self.modules = {self.module(p) for p in (*self.sources, *self.inlines)}
         self.imports: list[str] = []
-        self.body: list[str] = []
+        self.parts: dict[str, str] = {}  # each file's text, by its path below kpath_c
         self.functions: list[tuple[str, str, str]] = []  # name in the joined text, name, file
         self.own = {p: own_names(p) for p in self.sources}
         self.shared = {name for name, n in Counter(n for names in self.own.values() for n in names).items() if n > 1}
@@ -88,16 +94,19 @@ class Unity:
 
     def add(self, path: Path, declarations: bool = False) -> None:
         """A file's text without the cimports of its siblings; of a .pxd only what is no mere declaration."""
-        self.body.append(f"# ==== {path.relative_to(self.root)}")
+        out = []
         renamed = self.private(path)
         word = re.compile(rf"(?<![.\w])({'|'.join(map(re.escape, renamed)) or '(?!)'})\b")
         for text in statements(path.read_text()):
+            kept = ""
             if m := IMPORT.match(text):
                 if m.group(1) not in self.modules:
                     self.imports.append(text.rstrip())
             elif not declarations or self.belongs(text):
-                self.body.append(word.sub(lambda m: renamed[m[1]], text))
+                kept = word.sub(lambda m: renamed[m[1]], text)
                 self.note_function(text, path, renamed)
+            out.append(kept or "\n" * text.count("\n"))
+        self.parts[path.relative_to(self.root / "kpath_c").as_posix()] = "\n".join(out)
 
     def belongs(self, text: str) -> bool:
         if BLOCK.match(text):
@@ -106,7 +115,7 @@ class Unity:
 
     def note_function(self, text: str, path: Path, renamed: dict[str, str] | None = None) -> None:
         """Remembers the function that this statement defines, if it does."""
-        if name := function_name(text):
+        if path.stem not in UNTRACED and (name := function_name(text)):
             self.functions.append(((renamed or {}).get(name, name), name, path.name))
 
     def headers(self) -> None:
@@ -124,28 +133,39 @@ class Unity:
         lines = [f"cdef traced_function[{len(self.functions)}] traced_functions", "",
                  "cdef void fill_traced_functions() noexcept nogil:"]
         for i, (symbol, name, file) in enumerate(self.functions):
-            lines += [f"    traced_functions[{i}].address = <void *>{symbol}",
+            lines += [f"    traced_functions[{i}].address = KPATH_TRACED_ADDRESS(<void *>{symbol})",
                       f"    traced_functions[{i}].name = b\"{name}\"",
                       f"    traced_functions[{i}].file = b\"{file}\""]
-        return "\n".join([*lines, "", "fill_traced_functions()", ""])
+        return "\n".join([*lines, "", "if KPATH_TRACED:", "    fill_traced_functions()", ""])
 
     def text(self) -> str:
+        """The module itself; fills self.parts, which it includes."""
         self.headers()
         for path in self.inlines:
             self.add(path)
         for path in sorted((self.root / "kpath_c").rglob("*.pxd")):
-            if path.parent.name != "headers" and path not in self.inlines and path.stem not in LEFT_OUT | {"__init__"}:
+            if path.parent.name != "headers" and path not in self.inlines and path.stem != "__init__":
                 self.add(path, declarations=True)
         for path in self.sources:
             self.add(path)
-        tracer = (self.root / "kpath_c" / "tracer.pxi").read_text()
-        return "\n".join([*dict.fromkeys(self.imports), "", *self.body, "", tracer, self.table()])
+        self.parts["tracer.pxi"] = (self.root / "kpath_c" / "tracer.pxi").read_text()
+        includes = [f'include "{PARTS}/{name}"' for name in self.parts]
+        return "\n".join([*dict.fromkeys(self.imports), "", *includes, "", self.table()])
 
 
-def write(root: Path, target: Path) -> Path:
-    """Writes the joined module to `target`, unless it is there already, so that nothing is compiled in vain."""
-    text = Unity(root).text()
+def put(target: Path, text: str) -> Path:
+    """Writes a file, unless it is so already: nothing is to be compiled in vain. The file."""
     if not target.exists() or target.read_text() != text:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
     return target
+
+
+def write(root: Path, folder: Path) -> Path:
+    """Writes the joined module and its parts into `folder`; the path of the first."""
+    unity = Unity(root)
+    target = folder / f"{MODULE}.pyx"
+    text = unity.text()
+    for name, part in unity.parts.items():
+        put(folder / PARTS / name, part)
+    return put(target, text)

@@ -50,7 +50,7 @@ def test_the_command_says_what_it_expected(args, why, capsys):
 
 def test_instructions_are_those_of_the_port_and_not_of_what_it_calls():
     profile = """
-fn=(1) __pyx_f_7kpath_c_3tcp_tcp_push
+fn=(1) __pyx_f_7kpath_c_4host_tcp_push
 10 100
 +1 20
 cfn=(2) memcpy

@@ -8,7 +8,7 @@ import pytest
 from conversation import EPOCH, MS
 from windows import ADDRESSES, DEVICES, US, Input, arrays, end_of, host_for, outcome, rows_of, taken
 
-from kpath_c import testing
+from kpath_c import host as testing
 from kpath_c.host import OPS
 
 

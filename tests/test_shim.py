@@ -8,7 +8,7 @@ import struct
 import pytest
 from packets import checksum
 
-from kpath_c import testing
+from kpath_c import host as testing
 
 MASK = 0xFFFFFFFF
 TICK = 4_000_000  # HZ 250

@@ -5,8 +5,7 @@ import pytest
 from conversation import client
 from packets import LOCAL_ISN, PEER, PEER_ISN, PEER_PORT, tcp_packet
 
-from kpath_c.host import Host
-from kpath_c.testing import sized_by
+from kpath_c.host import Host, sized_by
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 

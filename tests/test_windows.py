@@ -23,7 +23,7 @@ from windows import (
     whole,
 )
 
-from kpath_c import testing
+from kpath_c import host as testing
 from kpath_c.host import OPS
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import kpath_c.benchmarks as benchmarks
+import kpath_c.host as benchmarks
 from kpath.bench import captures
 from kpath_c.host import Host
 
