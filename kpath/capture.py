@@ -80,6 +80,7 @@ class Capture:
     number: Sequence[int] = ()
     link: memoryview[int] = NO_ROWS
     warnings: list[str] = field(default_factory=list)
+    before: int = 0  # offset of the window before
 
     @property
     def packets(self) -> int:
@@ -115,11 +116,15 @@ class Capture:
             self.warnings += odd(self)
 
     def let_go(self) -> None:
-        """The system may take back the memory of what lies in front of this window, and read it again if need be."""
+        """The system may take back the memory of what lies in front of the window before this one.
+
+        It reads it again if need be. Of the window before, the host may not have been given all; and checksums that
+        were filled in would be lost.
+        """
         if isinstance(self.buf, mmap.mmap) and len(self.off):
-            page = mmap.PAGESIZE
-            if end := self.off[0] // page * page:
+            if end := self.before // mmap.PAGESIZE * mmap.PAGESIZE:
                 self.buf.madvise(mmap.MADV_DONTNEED, 0, end)
+            self.before = self.off[0]
 
 
 def read(path: str, window: int = WHOLE) -> Capture:
