@@ -97,7 +97,7 @@ cdef int network(int linktype, const uint8_t *p, Py_ssize_t n, Py_ssize_t *skip)
 
 
 cdef class Walk:
-    """The packets of one file, a window at a time: parallel columns of int64, one entry an IP packet, in the file's order.
+    """The packets of a file, a window at a time: columns of int64, one entry an IP packet, in the file's order.
 
     t         ns since the epoch
     off       offset of the IP header in the file

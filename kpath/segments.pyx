@@ -265,7 +265,7 @@ cdef class Table:
         return 0
 
     cdef bint elsewhere(self, const uint8_t *p, int64_t caplen, int64_t origlen) noexcept nogil:
-        """Is an IPv4 packet a segment in good order of a connection that another part has? Decoding it would be vain."""
+        """Is an IPv4 packet a segment in good order of another part's connection? Decoding it would be vain."""
         cdef int64_t total, thl
         if caplen < 40 or p[0] != 0x45 or p[9] != 6 or be16(p + 6) & 0x3FFF:
             return False
