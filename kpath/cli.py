@@ -155,6 +155,7 @@ def one(path: str, args: argparse.Namespace, leave: bool) -> tuple[int, dict[str
         syscalls=args.syscalls,
         probes=True if args.state else False if args.quiet and args.json else None,
         progress=progress(args),
+        tcp_info=args.json,
         window=WHOLE if args.write or args.state else WINDOW,
     )
     try:

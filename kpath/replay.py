@@ -107,6 +107,7 @@ def replay(
     kernel_side: str = KERNEL_SIDE,
     watch: Watch | None = None,
     window: int = WHOLE,
+    tcp_info: bool = True,
 ) -> Result:
     """Replays one capture file.
 
@@ -115,11 +116,12 @@ def replay(
     may differ. probes: keep the tcp_probe records (costs time and memory); None: where `compare` looks at them for a
     reason. progress: called with 0..1. kernel_side: the module whose `Host` runs. watch: see `Watch`. window: so many
     IP packets are in memory at a time; only with inferred calls, without `watch` and probes. What the first window
-    tells of the host and its side is taken as true of the capture. InputError: input that cannot be used.
+    tells of the host and its side is taken as true of the capture. tcp_info: keep the last one of connections that are
+    gone. InputError: input that cannot be used.
     """
     prepared = prepare(capture, local=local, host=host, sysctls=sysctls, syscalls=syscalls, kernel_side=kernel_side,
                        window=window)
-    return play(prepared, tolerance=tolerance, probes=probes, progress=progress, watch=watch)
+    return play(prepared, tolerance=tolerance, probes=probes, progress=progress, watch=watch, tcp_info=tcp_info)
 
 
 def prepare(
@@ -169,6 +171,7 @@ def play(
     probes: bool | None = True,
     progress: Progress | None = None,
     watch: Watch | None = None,
+    tcp_info: bool = True,
 ) -> Result:
     """Runs the host and compares; the arguments are those of `replay`."""
     cap, table = p.capture, p.table
@@ -176,6 +179,7 @@ def play(
     try:
         windows = Windows(p, kernel, tolerance)
         fed = windows.feed()
+        kernel.want_tcp_info(tcp_info)
         kernel.want_probes(cap.ended and windows.packets_in <= FEW if probes is None else probes)
         warnings = tell_streams(kernel, table, cap) if fed.calls.signed else []
         with watch(kernel, fed) if watch else nullcontext():

@@ -261,7 +261,8 @@ cdef class Table:
         self.n += 1
         if not s.bad:
             s.partial = is_partial(s, p)
-            count_segment(d, s)
+            if not self.base:       # the local side is found in the first window
+                count_segment(d, s)
         return 0
 
     cdef bint elsewhere(self, const uint8_t *p, int64_t caplen, int64_t origlen) noexcept nogil:

@@ -51,7 +51,7 @@ def replay(prepared: Prepared, jobs: int, most: int | None = None) -> tuple[int,
 def share(prepared: Prepared, part: int, jobs: int, most: int | None) -> Share:
     """Replays one part."""
     prepared.table.keep(part, jobs)
-    result = play(prepared, probes=None)
+    result = play(prepared, probes=None, tcp_info=most is None)
     try:
         return {"summary": compare.summary(result, most), "open": (result.skipped, *result.first_skipped),
                 "places": result.table.first_rows(result.pairing.replayed(most)),

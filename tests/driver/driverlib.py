@@ -164,6 +164,9 @@ class FakeHost:
     def want_probes(self, on):
         self.probing = on
 
+    def want_tcp_info(self, on):
+        self.keeps_info = on
+
     def pin_all(self, rows, addresses):
         known = texts(addresses)
         for laddr, lport, raddr, rport, isn, tsoff, passive in by(7, rows):
