@@ -7,6 +7,7 @@ import gc
 import multiprocessing
 import os
 import shutil
+import subprocess
 import sys
 import sysconfig
 from pathlib import Path
@@ -31,7 +32,21 @@ CFLAGS += ["-Wno-unused-function", "-Wno-unused-variable", "-Wno-unused-but-set-
 # The kernel side: what -O3 does to loops makes nothing faster there, but more inlining than it allows does.
 INLINING = {"inline-unit-growth": 300, "large-unit-insns": 100_000, "inline-min-speedup": 15,
             "early-inlining-insns": 14, "max-inline-insns-single": 200, "max-inline-insns-auto": 200}
-KERNEL = [] if DEBUG else ["-O2", *(word for name, n in INLINING.items() for word in ("--param", f"{name}={n}"))]
+KERNEL = ["-O2", *(word for name, n in INLINING.items() for word in ("--param", f"{name}={n}"))]
+
+
+def taken(flags: list[str]) -> bool:
+    """Does the C compiler know these flags? Others than gcc do not have its parameters."""
+    compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()
+    try:
+        return subprocess.run([*compiler, "-Werror", *flags, "-E", "-x", "c", os.devnull],
+                              capture_output=True).returncode == 0
+    except OSError:
+        return True     # the build itself tells that there is none
+
+
+if DEBUG or not taken(KERNEL):
+    KERNEL = []
 LDFLAGS = []
 if DEBUG and SANITIZE:
     CFLAGS += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer"]
