@@ -15,7 +15,7 @@ from kpath.bench.measure import Measured, table
 
 FLOWS = [10**e for e in range(7)]
 PACKETS = [10**e for e in range(4, 8)]
-MANY = 2_000_000  # packets of the flows' curve, where five a flow are fewer
+MANY = 2_000_000  # packets of the flows' curve
 
 Curves = dict[str, list[tuple[float, float]]]
 
@@ -58,12 +58,12 @@ def processes(packets: int, rounds: int) -> dict[str, dict[str, float]]:
 def curves(most: int, rounds: int) -> tuple[Curves, Curves]:
     """What whole replays take against the packets of one flow, and against the flows of some packets.
 
-    (ns a packet, MB of memory). There are so many packets, but five a flow at the least and MANY at the most.
+    (ns a packet, MB of memory).
     """
     time_, memory = Curves(), Curves()
     of_flows = min(most, MANY)
     kinds = {"packets, 1 flow": [(n, "1-flows", n) for n in PACKETS if n <= most],
-             f"flows, {of_flows:,} packets": [(n, f"{n}-flows", max(of_flows, 5 * n)) for n in FLOWS if 5 * n <= most]}
+             f"flows, {of_flows:,} packets or five a flow": [(n, f"{n}-flows", max(of_flows, 5 * n)) for n in FLOWS if 5 * n <= most]}
     for name, points in kinds.items():
         for at, kind, packets in points:
             runs = [cases.whole(kind, packets) for _ in range(rounds)]
