@@ -63,7 +63,8 @@ def curves(most: int, rounds: int) -> tuple[Curves, Curves]:
     time_, memory = Curves(), Curves()
     of_flows = min(most, MANY)
     kinds = {"packets, 1 flow": [(n, "1-flows", n) for n in PACKETS if n <= most],
-             f"flows, {of_flows:,} packets or five a flow": [(n, f"{n}-flows", max(of_flows, 5 * n)) for n in FLOWS if 5 * n <= most]}
+             f"flows, {of_flows:,} packets or five a flow": [(n, f"{n}-flows", max(of_flows, 5 * n)) for n in FLOWS
+                                                             if 5 * n <= most]}
     for name, points in kinds.items():
         for at, kind, packets in points:
             runs = [cases.whole(kind, packets) for _ in range(rounds)]
