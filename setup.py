@@ -120,7 +120,7 @@ class Build(build_ext):
             path.parent.mkdir(parents=True, exist_ok=True)
         made_of, now = made.with_suffix(".key"), key(ext)
         if made.exists() and made_of.exists() and made_of.read_text() == now:
-            shutil.copy2(made, target)
+            shutil.copyfile(made, target)  # with a new time: setuptools copies only what is newer to the source tree
             return
         target.unlink(missing_ok=True)
         super().build_extension(ext)
