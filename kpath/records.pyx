@@ -6,6 +6,7 @@ own loop turns pcapng times into floats (which hold no ns), hides the length on 
 Times are ns since the epoch. Nothing is copied: a packet is an offset into the file.
 """
 
+cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from .bigmem cimport Column
@@ -80,7 +81,7 @@ cdef int family(const uint8_t *p, Py_ssize_t n, Py_ssize_t *skip) noexcept nogil
     return IPV4 if af == 2 else IPV6 if af in (10, 24, 28, 30) else OTHER
 
 
-cdef int network(int linktype, const uint8_t *p, Py_ssize_t n, Py_ssize_t *skip) noexcept nogil:
+cdef inline int network(int linktype, const uint8_t *p, Py_ssize_t n, Py_ssize_t *skip) noexcept nogil:
     """What the link layer carries; `skip` is the length of the link header."""
     skip[0] = 0
     if linktype == LINK_EN10MB:
@@ -96,6 +97,14 @@ cdef int network(int linktype, const uint8_t *p, Py_ssize_t n, Py_ssize_t *skip)
     return version(p, n)
 
 
+cdef struct Rows:               # where rows are written
+    int64_t *t
+    int64_t *off
+    int64_t *caplen
+    int64_t *origlen
+
+
+@cython.final
 cdef class Walk:
     """The packets of a file, a window at a time: columns of int64, one entry an IP packet, in the file's order.
 
@@ -110,6 +119,9 @@ cdef class Walk:
     cdef Column t, off, caplen, origlen
     cdef Column number          # written from the first packet on that is not counted from 1
     cdef Column link            # repeats the first one as long as all are alike
+    cdef Rows out
+    cdef Py_ssize_t skip        # length of this window's link headers, -1: they are not alike, or there are none yet
+    cdef int64_t gaps           # records of this window that are no IP packets
     cdef bint numbered
     cdef const uint8_t[::1] buf
     cdef readonly Py_ssize_t at            # offset of the next record
@@ -139,53 +151,38 @@ cdef class Walk:
         cdef Py_ssize_t n = min(self.buf.shape[0] // 16 + 1, limit)
         self.t, self.off, self.caplen = Column(n), Column(n), Column(n)
         self.origlen, self.number, self.link = Column(n), Column(n), Column(n)
+        self.out.t, self.out.off = self.t.p, self.off.p
+        self.out.caplen, self.out.origlen = self.caplen.p, self.origlen.p
         return 0
 
-    cdef void unlike(self, Py_ssize_t i) noexcept:
-        """Packet i is the first whose link header is of another length."""
+    cdef void note_link(self, Py_ssize_t i, Py_ssize_t skip) noexcept:
+        """Packet i is the first one, or link headers are not all of one length."""
         cdef Py_ssize_t k
-        self.link.repeats = False
-        for k in range(1, i):
-            self.link.p[k] = self.link.p[0]
+        if i == 0:
+            self.skip = skip
+        elif self.link.repeats:
+            self.link.repeats = False
+            self.skip = -1
+            for k in range(1, i):
+                self.link.p[k] = self.link.p[0]
+        self.link.p[i] = skip
 
-    cdef void skipped(self, Py_ssize_t i) noexcept:
-        """Packet i is the first behind one that is no IP: from here on numbers are not those of the rows."""
+    cdef void note_number(self, Py_ssize_t i) noexcept:
+        """Packet i comes behind one that is no IP: its number is not that of the row."""
         cdef Py_ssize_t k
-        self.numbered = True
-        for k in range(i):
-            self.number.p[k] = self.before + k + 1
+        if not self.numbered:
+            self.numbered = True
+            for k in range(i):
+                self.number.p[k] = self.before + k + 1
+        self.number.p[i] = self.packets
 
-    cdef void add(self, int linktype, int64_t t, Py_ssize_t at, uint32_t caplen, uint32_t origlen) noexcept:
-        cdef Py_ssize_t skip = 0, i = self.t.n
-        cdef int kind
-        self.packets += 1
-        kind = network(linktype, &self.buf[0] + at, caplen, &skip)
-        if kind != IPV4 and kind != IPV6:
-            if kind == SHORT:
-                self.short += 1
-                if self.first_short == 0:
-                    self.first_short = self.packets
-            else:
-                self.other += 1
-            return
-        self.ipv6 += kind == IPV6
-        self.t.p[i] = t
-        self.off.p[i] = at + skip
-        self.caplen.p[i] = caplen - skip
-        self.origlen.p[i] = (origlen if origlen > caplen else caplen) - skip
-        if self.packets != self.before + i + 1:
-            if not self.numbered:
-                self.skipped(i)
-            self.number.p[i] = self.packets
-        if self.link.repeats and i and self.link.p[0] != skip:
-            self.unlike(i)
-        if i == 0 or not self.link.repeats:
-            self.link.p[i] = skip
-        self.t.n = i + 1
-        if self.rows + i == 0 or t < self.earliest:
-            self.earliest = t
-        if self.rows + i == 0 or t > self.latest:
-            self.latest = t
+    cdef void leave_out(self, bint short) noexcept:
+        """The packet is no IP, or too short to tell."""
+        self.gaps += 1
+        self.other += not short
+        self.short += short
+        if short and self.first_short == 0:
+            self.first_short = self.packets
 
     cdef void stop(self, str why):
         self.cut = self.packets + 1
@@ -210,6 +207,7 @@ cdef class Walk:
         self.rows += self.t.n
         self.t.n = 0
         self.numbered, self.link.repeats = False, True
+        self.gaps, self.skip = 0, -1
         self.before = self.packets
         if self.ng:
             self.blocks(limit)
@@ -218,24 +216,25 @@ cdef class Walk:
 
     cdef int records(self, Py_ssize_t limit) except -1:
         """Reads on in a classic pcap file."""
-        cdef Py_ssize_t at = self.at, end = self.buf.shape[0]
-        cdef const uint8_t *p
+        cdef Py_ssize_t i = 0, at = self.at, end = self.buf.shape[0]
+        cdef const uint8_t *p = &self.buf[0]
+        cdef Rows out = self.out
         cdef uint32_t caplen
-        cdef int64_t unit = 1 if self.nano else 1000
+        cdef int64_t t, unit = 1 if self.nano else 1000
+        cdef int linktype = self.linktype
         cdef bint little = self.little
-        while at < end and self.t.n < limit:
+        while at < end and i < limit:
             if end - at < 16:
                 self.stop(f"expected a record header of 16 bytes, found {end - at}")
                 break
-            p = &self.buf[at]
-            caplen = get32(p + 8, little)
-            at += 16
-            if caplen > end - at:
-                self.stop(f"expected {caplen} bytes, found {end - at}")
+            caplen = get32(p + at + 8, little)
+            if caplen > end - at - 16:
+                self.stop(f"expected {caplen} bytes, found {end - at - 16}")
                 break
-            self.add(self.linktype, <int64_t>get32(p, little) * 1000000000 + get32(p + 4, little) * unit, at, caplen,
-                     get32(p + 12, little))
-            at += caplen
+            t = <int64_t>get32(p + at, little) * 1000000000 + get32(p + at + 4, little) * unit
+            i = add(self, &out, i, linktype, t, p + at + 16, at + 16, caplen, get32(p + at + 12, little))
+            at += 16 + caplen
+        self.t.n = i
         self.at = at
         return 0
 
@@ -268,7 +267,7 @@ cdef class Walk:
                     break
             elif kind == 3:  # a simple packet has no time: it cannot be replayed
                 self.packets += 1
-                self.other += 1
+                self.leave_out(False)
             self.at += size
         return 0
 
@@ -290,8 +289,8 @@ cdef class Walk:
             return False
         ticks = (<uint64_t>get32(p + 12, little) << 32) | get32(p + 16, little)
         link, per_second, shift = self.faces[number]
-        self.add(link, to_ns(ticks, per_second) + <int64_t>shift * 1000000000, self.at + 28, caplen,
-                 get32(p + 24, little))
+        self.t.n = add(self, &self.out, self.t.n, link, to_ns(ticks, per_second) + <int64_t>shift * 1000000000, p + 28,
+                       self.at + 28, caplen, get32(p + 24, little))
         return True
 
     def columns(self):
@@ -301,6 +300,36 @@ cdef class Walk:
         return (*[memoryview(c) for c in (self.t, self.off, self.caplen, self.origlen)],
                 memoryview(self.number) if self.numbered else range(self.before + 1, self.before + self.t.n + 1),
                 memoryview(self.link))
+
+
+cdef inline Py_ssize_t add(Walk self, const Rows *out, Py_ssize_t i, int linktype, int64_t t, const uint8_t *p,
+                           Py_ssize_t at, uint32_t caplen, uint32_t origlen) noexcept:
+    """Adds the packet p, at offset `at`, as row i if it is IP; returns the number of rows then.
+
+    A function, as Cython does not let the compiler inline methods.
+    """
+    cdef Py_ssize_t skip = 0
+    cdef int kind = network(linktype, p, caplen, &skip)
+    self.packets += 1
+    if kind != IPV4 and kind != IPV6:
+        self.leave_out(kind == SHORT)
+        return i
+    self.ipv6 += kind == IPV6
+    out.t[i] = t
+    out.off[i] = at + skip
+    out.caplen[i] = caplen - skip
+    out.origlen[i] = max(origlen, caplen) - skip
+    if self.gaps:
+        self.note_number(i)
+    if skip != self.skip:
+        self.note_link(i, skip)
+    if i == 0 and self.rows == 0:
+        self.earliest = self.latest = t
+    elif t > self.latest:
+        self.latest = t
+    elif t < self.earliest:
+        self.earliest = t
+    return i + 1
 
 
 cdef int64_t to_ns(uint64_t ticks, uint64_t per_second) noexcept:
