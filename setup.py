@@ -35,6 +35,8 @@ CFLAGS += ["-Wno-unused-function", "-Wno-unused-variable", "-Wno-unused-but-set-
 INLINING = {"inline-unit-growth": 300, "large-unit-insns": 100_000, "inline-min-speedup": 15,
             "early-inlining-insns": 14, "max-inline-insns-single": 200, "max-inline-insns-auto": 200}
 KERNEL = ["-O2", *(word for name, n in INLINING.items() for word in ("--param", f"{name}={n}"))]
+# The driver: what is declared inline is to be so however long it is.
+DRIVER = ["--param", "max-inline-insns-single=1000"]
 
 
 def taken(flags: list[str]) -> bool:
@@ -48,7 +50,7 @@ def taken(flags: list[str]) -> bool:
 
 
 if DEBUG or not taken(KERNEL):
-    KERNEL = []
+    KERNEL = DRIVER = []
 LDFLAGS = []
 if DEBUG and SANITIZE:
     CFLAGS += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer"]
@@ -80,7 +82,7 @@ def extension(name: str, source: Path, *flags: str, depends: tuple[Path, ...] = 
 def flags_file() -> Path:
     """Everything depends on it, so that other flags than last time's build everything anew."""
     used = [sysconfig.get_config_var("CFLAGS"), os.environ.get("CC"), os.environ.get("CFLAGS")]
-    return unity.put(BUILD / "flags", repr((CFLAGS, LDFLAGS, KERNEL, TRACED, used)))
+    return unity.put(BUILD / "flags", repr((CFLAGS, LDFLAGS, KERNEL, DRIVER, TRACED, used)))
 
 
 def extensions() -> list[Extension]:
@@ -89,7 +91,7 @@ def extensions() -> list[Extension]:
     kernel = unity.write(ROOT, BUILD / "unity")
     driver = sorted(p.relative_to(ROOT) for p in (ROOT / "kpath").rglob("*.pyx"))
     made = cythonize([extension("kpath_c.host", kernel, *KERNEL),
-                      *(extension(".".join(p.with_suffix("").parts), p) for p in driver)],
+                      *(extension(".".join(p.with_suffix("").parts), p, *DRIVER) for p in driver)],
                      compiler_directives=DIRECTIVES, nthreads=JOBS, build_dir=str(BUILD / "c"))
     gc.enable()
     in_c = Path(made[0].sources[0])

@@ -50,21 +50,19 @@ cdef class Frames:
 
     cdef int index(self) except -1:
         """Sorts the payload that the capture holds by stream offset, by connection."""
-        cdef int64_t *order = NULL
-        cdef int64_t *r = self.cap.ranges(&order, 1 << SENT)
-        cdef Py_ssize_t c, i, k, n = 0, total = r[self.cap.ntouched]
+        cdef Py_ssize_t c, i, k, n = 0
         cdef Seg *s
-        self.piece = <Piece *>malloc((total + 1) * sizeof(Piece))
+        cdef Seg **sent = <Seg **>malloc((self.cap.n + 1) * sizeof(Seg *))
+        self.piece = <Piece *>malloc((self.cap.n + 1) * sizeof(Piece))
         self.first = <int64_t *>malloc((self.cap.nconn + 2) * sizeof(int64_t))
-        if self.piece == NULL or self.first == NULL:
-            free(order)
-            free(r)
+        if sent == NULL or self.piece == NULL or self.first == NULL:
+            free(sent)
             raise MemoryError
         for c in range(self.cap.nconn):
             self.first[c] = n
-            k = self.cap.local_of(c)
-            for i in range(r[k] if k >= 0 else 0, r[k + 1] if k >= 0 else 0):
-                s = &self.cap.seg[order[i]]
+            k = self.cap.sent(c, sent)
+            for i in range(k):
+                s = sent[i]
                 if s.held == 0 or s.bad:
                     continue
                 self.piece[n].at = s.seq - self.cap.conn[c].isn_out - 1
@@ -73,8 +71,7 @@ cdef class Frames:
                 n += 1
             qsort(self.piece + self.first[c], n - self.first[c], sizeof(Piece), by_offset)
         self.first[self.cap.nconn] = n
-        free(order)
-        free(r)
+        free(sent)
         return 0
 
     cdef bint payload(self, const Seg *e, int64_t mate, uint8_t *out) noexcept nogil:

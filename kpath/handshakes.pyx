@@ -47,7 +47,7 @@ def pins(Table table not None, clock, bint inferred=False):
     cdef int64_t lead, zero = clock["mono_to_real_ns"] if known else 0
     cdef Conn *p
     for i in range(table.ntouched):
-        p = &table.conn[table.touched[i]]
+        p = &table.conn[table.touched[i].conn]
         if not begun(p) or p.syn_out < table.base:
             continue
         row[0], row[1], row[2], row[3], row[4] = p.laddr, p.lport, p.raddr, p.rport, p.isn_out
@@ -72,7 +72,7 @@ def hold_syns(Table table not None, arrivals):
     cdef Conn *p
     cdef Seg *arrived
     for i in range(table.ntouched):
-        p = &table.conn[table.touched[i]]
+        p = &table.conn[table.touched[i].conn]
         if not begun(p) or not p.synack_out or p.syn_in < table.base:
             continue
         arrived = &table.seg[p.syn_in - table.base]

@@ -114,7 +114,7 @@ cdef class Inference:
         self.npending = 0
         self.new_listeners()
         for i in range(self.table.ntouched):
-            self.connection(self.table.touched[i])
+            self.connection(self.table.touched[i].conn)
         for i in range(n):
             if self.table.local_of(again[i]) < 0:
                 self.connection(again[i])
@@ -167,7 +167,7 @@ cdef class Inference:
         if start == 0 and self.table.n:
             start = self.table.seg[0].t - 10_000 * US
         for i in range(self.table.ntouched):
-            p = &self.table.conn[self.table.touched[i]]
+            p = &self.table.conn[self.table.touched[i].conn]
             if p.skip or not p.synack_out or p.syn_in < 0 or p.synack_in or (p.laddr, p.lport) in self.listeners:
                 continue
             slot = self.listeners[p.laddr, p.lport] = self.new_slot()
@@ -180,13 +180,17 @@ cdef class Inference:
     cdef int connection(self, Py_ssize_t c) except -1:
         cdef Conn *p = &self.table.conn[c]
         cdef Flow *f
+        cdef Py_ssize_t n
         if p.skip or p.syn_out < 0:
             return 0
         f = self.timeline.of(c)
         if f.slot < 0:
             self.open(c, p, f)
-        self.timeline.writes(c, self.paced, self.last, &self.writes)
-        return self.use(c, f) if f.slot >= 0 else 0
+        if f.slot < 0:
+            self.timeline.look(c, self.paced, self.last, self.known, &self.writes, NULL)
+            return 0
+        n = self.timeline.look(c, self.paced, self.last, self.known, &self.writes, self.times.p + self.times.n)
+        return self.use(c, f, n)
 
     cdef int open(self, Py_ssize_t c, const Conn *p, Flow *f) except -1:
         """connect(), or accept() as soon as the handshake is over."""
@@ -204,13 +208,13 @@ cdef class Inference:
                 self.add(t + 1, c + 1, self.listeners[p.laddr, p.lport], self.accept, f.slot, p.rport)
         return 0
 
-    cdef int use(self, Py_ssize_t c, Flow *f) except -1:
-        """Writes, reads and the end of one connection."""
+    cdef int use(self, Py_ssize_t c, Flow *f, Py_ssize_t n) except -1:
+        """Writes, reads and the end of one connection. n: so many times of reads were put behind `times`."""
         if f.nodelay and not f.nodelay_set:
             self.add(f.since, c + 1, f.slot, self.setsockopt, IPPROTO_TCP, TCP_NODELAY, 1)
             f.nodelay_set = True
         self.write(c, f)
-        self.read(c, f)
+        self.read(c, f, n)
         self.end(c, f)
         if f.run:
             self.full = min(self.full, self.timeline.full_until(c))
@@ -218,11 +222,10 @@ cdef class Inference:
             self.look_again(c)
         return 0
 
-    cdef int read(self, Py_ssize_t c, Flow *f) except -1:
-        cdef Py_ssize_t i, n
+    cdef int read(self, Py_ssize_t c, Flow *f, Py_ssize_t n) except -1:
+        cdef Py_ssize_t i
         cdef Move *m
         if not self.timeline.reads(c, &self.moves):
-            n = self.timeline.read_times(c, self.known, self.times.p + self.times.n)
             self.plan(f.slot, self.times.n, n)
             self.times.n += n
             return 0

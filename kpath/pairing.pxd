@@ -36,12 +36,13 @@ cdef struct Count:              # of one connection's segments
     Waiting *waiting            # NULL: nothing waits
 
 cdef struct Run:                # segments of one connection in order: those kept, then those of the window
+    Seg **list
+    Py_ssize_t room
     Kept *kept
     Py_ssize_t nkept
-    const int64_t *order        # of the window's: places in `seg`
     Py_ssize_t n                # of both
     Py_ssize_t at               # those before are paired
-    Seg *seg
+    Seg *seg                    # the window's
     int64_t base                # number of the window's first segment
     const uint8_t *buf
     const int64_t *packet       # by row; NULL: they are counted from packet0
@@ -71,8 +72,7 @@ cdef class Pairing:
     cdef readonly int64_t in_time     # of the matched, those within 1 ms
     cdef int make_room(self, bint last) except -1
     cdef void no_more(self, Count *count) noexcept
-    cdef int one(self, int32_t c, const int64_t *co, const int64_t *cr, const int64_t *eo, const int64_t *er,
-                 bint last) except -1
+    cdef int one(self, int32_t c, bint last) except -1
     cdef void give_up(self) noexcept nogil
     cdef int wait(self, Count *count) except -1
     cdef int settle_first(self, Count *count) except -1

@@ -11,7 +11,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 from .bigmem cimport grow
-from .segments cimport ACK, SENT, SYN, URG, Seg, Table
+from .segments cimport ACK, SYN, URG, Seg, Table
 
 FIELDS = ("missing", "extra", "flags", "seq", "ack", "length", "window", "urg", "ecn", "options", "tsval")
 
@@ -231,12 +231,12 @@ cdef void align(Steps *w, const uint64_t *a, Py_ssize_t n, const uint64_t *b, Py
 
 
 cdef inline Seg *seg_of(const Run *r, Py_ssize_t i) noexcept nogil:
-    return &r.kept[i].s if i < r.nkept else &r.seg[r.order[i - r.nkept]]
+    return r.list[i]
 
 
 cdef inline int64_t number_of(const Run *r, Py_ssize_t i) noexcept nogil:
     """The number of a segment among all of its table's, -1 of none."""
-    return -1 if i < 0 else r.kept[i].number if i < r.nkept else r.base + r.order[i - r.nkept]
+    return -1 if i < 0 else r.kept[i].number if i < r.nkept else r.base + (r.list[i] - r.seg)
 
 
 cdef inline int64_t packet_of(const Run *r, Py_ssize_t i) noexcept nogil:
@@ -276,15 +276,18 @@ cdef int keep(Queue *q, const Run *r) except -1:
     return 0
 
 
-cdef void begin(Run *r, Table table, const int64_t *order, const int64_t *first, Py_ssize_t c,
-                const Queue *q) noexcept:
-    """The segments of connection c."""
-    cdef Py_ssize_t k = table.local_of(c)
+cdef int begin(Run *r, Table table, Py_ssize_t c, const Queue *q) except -1:
+    """The segments that connection c sent."""
+    cdef Py_ssize_t i
     r.kept = q.p if q != NULL else NULL
     r.nkept = q.n if q != NULL else 0
-    r.order = order + first[k] if k >= 0 else NULL
-    r.n = r.nkept + (first[k + 1] - first[k] if k >= 0 else 0)
     r.at = 0
+    if r.room < r.nkept + table.nsent(c):
+        grow(<void **>&r.list, &r.room, r.nkept + table.nsent(c), sizeof(Seg *))
+    for i in range(r.nkept):
+        r.list[i] = &r.kept[i].s
+    r.n = r.nkept + table.sent(c, r.list + r.nkept)
+    return 0
 
 
 cdef void agreed(const int64_t *mate, Py_ssize_t *n, Py_ssize_t *m) noexcept nogil:
@@ -320,6 +323,8 @@ cdef class Pairing:
         free(self.mate_e)
         free(self.count)
         free(self.w.trace)
+        free(self.c.list)
+        free(self.e.list)
 
     def __init__(self, Table cap not None, Table emi not None, int64_t tolerance=1):
         self.cap = cap
@@ -337,10 +342,6 @@ cdef class Pairing:
         packets: the number of the packet in each row of the capture's table. last: nothing comes behind; before, what
         has no pair yet waits for it.
         """
-        cdef int64_t *co = NULL
-        cdef int64_t *eo = NULL
-        cdef int64_t *cr = NULL
-        cdef int64_t *er = NULL
         cdef const int64_t[::1] view
         cdef Py_ssize_t i
         cdef int32_t c
@@ -354,22 +355,14 @@ cdef class Pairing:
             view = packets
             self.c.packet = &view[0]
         self.make_room(last)
-        try:
-            cr = self.cap.ranges(&co, 1 << SENT)
-            er = self.emi.ranges(&eo, 1 << SENT)
-            for i in range(self.cap.ntouched):
-                self.one(self.cap.touched[i], co, cr, eo, er, last)
-            for i in range(self.emi.ntouched):
-                if self.cap.local_of(self.emi.touched[i]) < 0:
-                    self.one(self.emi.touched[i], co, cr, eo, er, last)
-            for c in range(self.nconn if last else 0):
-                if self.count[c].waiting != NULL:
-                    self.one(c, co, cr, eo, er, last)
-        finally:
-            free(co)
-            free(eo)
-            free(cr)
-            free(er)
+        for i in range(self.cap.ntouched):
+            self.one(self.cap.touched[i].conn, last)
+        for i in range(self.emi.ntouched):
+            if self.cap.local_of(self.emi.touched[i].conn) < 0:
+                self.one(self.emi.touched[i].conn, last)
+        for c in range(self.nconn if last else 0):
+            if self.count[c].waiting != NULL:
+                self.one(c, last)
         self.replayed_count = 0
         for c in range(self.nconn if last else 0):
             self.replayed_count += not self.cap.conn[c].skip
@@ -401,8 +394,7 @@ cdef class Pairing:
             free(count.waiting)
             count.waiting = NULL
 
-    cdef int one(self, int32_t c, const int64_t *co, const int64_t *cr, const int64_t *eo, const int64_t *er,
-                 bint last) except -1:
+    cdef int one(self, int32_t c, bint last) except -1:
         """Compares one connection."""
         cdef Count *count = &self.count[c]
         cdef Waiting *w = count.waiting
@@ -411,8 +403,8 @@ cdef class Pairing:
         cdef bint settled
         if self.cap.conn[c].skip:
             return 0
-        begin(&self.c, self.cap, co, cr, c, &w.cap if w != NULL else NULL)
-        begin(&self.e, self.emi, eo, er, c, &w.emi if w != NULL else NULL)
+        begin(&self.c, self.cap, c, &w.cap if w != NULL else NULL)
+        begin(&self.e, self.emi, c, &w.emi if w != NULL else NULL)
         count.captured += self.c.n - self.c.nkept
         count.emitted += self.e.n - self.e.nkept
         self.captured += self.c.n - self.c.nkept
@@ -559,8 +551,8 @@ cdef class Pairing:
         cdef int64_t d
         cdef int f
         if self.mate_c != NULL:
-            self.mate_c[self.c.order[c]] = self.e.order[e]
-            self.mate_e[self.e.order[e]] = self.c.order[c]
+            self.mate_c[self.c.list[c] - self.c.seg] = self.e.list[e] - self.e.seg
+            self.mate_e[self.e.list[e] - self.e.seg] = self.c.list[c] - self.c.seg
         if bits == 0:
             self.matched += 1
             d = seg_of(&self.c, c).t - seg_of(&self.e, e).t

@@ -30,6 +30,8 @@ cdef struct Seg:            # one TCP segment; ports and numbers in host order, 
     int64_t t               # ns since the epoch
     int64_t off             # of the IP header
     uint64_t opts           # hash of all options in order but TSval
+    Seg *next               # its connection's next one in this window, or NULL
+    Seg *before             # of one sent: the connection's one sent before, or NULL
     uint32_t saddr
     uint32_t daddr
     uint16_t sport
@@ -67,43 +69,52 @@ cdef struct Syn:            # what the SYN or SYN-ACK of one side said
     uint8_t ts
 
 cdef struct Conn:           # one connection: a 4-tuple between one ISN of the local side and the next
+    # what each segment is compared with and counted in comes first, in one line of the cache
     uint32_t laddr
     uint32_t raddr
     uint16_t lport
     uint16_t rport
     int32_t earlier         # the same 4-tuple's connection before, or -1
-    int64_t row             # of the first segment, counted over all windows
-    int64_t first           # number of the first segment, counted over all windows
     int64_t syn_out         # number of the first SYN or SYN-ACK sent, -1 none
     int64_t syn_in          # number of the first SYN or SYN-ACK that arrived, -1 none
-    Syn out                 # the first SYN or SYN-ACK sent
-    Syn got                 # the first one that arrived
+    int64_t n_out           # segments sent
+    int64_t n_in
     uint32_t isn_out
     uint32_t isn_in
-    int64_t n_out
-    int64_t n_in
-    int64_t other_out       # segments sent without RST
-    int64_t other_in
     uint8_t synack_out
     uint8_t synack_in
     uint8_t fin_out
     uint8_t fin_in
     uint8_t rst
     uint8_t skip            # not replayed: OPEN_BEFORE, ELSEWHERE
+    uint8_t apart           # one of its ends is of the local side, the other is not
+    int64_t row             # of the first segment, counted over all windows
+    int64_t first           # number of the first segment, counted over all windows
+    int64_t rst_out         # of the segments sent those with RST
+    int64_t rst_in
+    Syn out                 # the first SYN or SYN-ACK sent
+    Syn got                 # the first one that arrived
+
+cdef struct Touched:        # a connection that this window has segments of
+    Seg *first
+    Seg *last
+    Seg *last_sent          # or NULL
+    int32_t nsent
+    int32_t conn
 
 cdef struct Direction:      # what one address sent to another, see Table.addresses
     uint32_t src
     uint32_t dst
     uint64_t raw            # both addresses as an IPv4 header has them
+    uint64_t sum            # of the pseudo header but for the length
     int64_t v[7]
 
 @cython.final
 cdef class Table:
     cdef Seg *seg
-    cdef int32_t *tag       # of each segment: connection << 2 | side, -1 of none
     cdef Py_ssize_t room
-    cdef bint used          # the memory has held segments before
     cdef readonly Py_ssize_t n
+    cdef Py_ssize_t npartial
     cdef readonly int64_t base  # segments in the windows before
     cdef int64_t rows_before    # rows in the windows before
     cdef Py_ssize_t rows        # of this window
@@ -113,10 +124,13 @@ cdef class Table:
     cdef Py_ssize_t conn_room
     cdef int32_t *local     # of each connection: its place in `touched`, -1
     cdef Py_ssize_t local_room
-    cdef int32_t *touched   # the connections that this window has segments of, ascending
+    cdef Touched *touched   # ascending by connection
     cdef Py_ssize_t ntouched
     cdef Py_ssize_t touched_room
-    cdef list ends          # the local side: (number of the address, port or 0 for any)
+    cdef list ends          # the local side: (address as `packed` gives it, port or 0 for any)
+    cdef Py_ssize_t nends
+    cdef int64_t *end_addr  # the same with numbers of addresses, -1: does not occur
+    cdef uint16_t *end_port
     cdef int part, parts    # see keep()
     cdef tuple columns      # memory of arrivals()
     cdef int64_t delivered_t    # time of the last arrival
@@ -125,16 +139,16 @@ cdef class Table:
     cdef Py_ssize_t now_room
     cdef int32_t *slots     # open-addressed hash: connection number + 1
     cdef Py_ssize_t nslots
-    cdef Py_ssize_t recent_conn     # the connection that was found last
+    cdef int32_t recent     # the connection that was found last, -1: none that is apart
     cdef Address *addr      # the addresses that occur, by their numbers
     cdef Py_ssize_t naddr
     cdef uint32_t *addr_slots   # open-addressed hash: address number + 1
     cdef Py_ssize_t naddr_slots
-    cdef int64_t recent[2]  # numbers of addresses just met
+    cdef int64_t recent_addr[2] # numbers of addresses just met
     cdef Direction *direction
     cdef Py_ssize_t ndirection
     cdef Py_ssize_t direction_room
-    cdef Py_ssize_t current[2]  # directions just met
+    cdef Direction *current[2]  # those just met, or NULL
     cdef dict direction_of
     cdef list icmp_rows
     cdef bint icmp_of_none      # are ICMP messages about no connection of this part's?
@@ -142,7 +156,7 @@ cdef class Table:
     cdef int64_t find_address(self, const Address *a) noexcept nogil
     cdef int64_t number(self, const Address *a) except -1
     cdef int64_t other_number(self, const Address *a) except -1
-    cdef bint is_taken(self, int what, Py_ssize_t row, int64_t caplen, int64_t origlen) except -1
+    cdef Py_ssize_t take_other(self, Seg *s, const uint8_t *p, int what, int64_t caplen, int64_t origlen) except -1
     cdef int64_t number_of(self, a) except -2
     cdef int grow_addresses(self) except -1
     cdef bint is_v6(self, uint32_t number) noexcept nogil
@@ -152,16 +166,14 @@ cdef class Table:
     cdef uint64_t part_of(self, const Conn *p) noexcept nogil
     cdef int begin(self, Py_ssize_t rows) except -1
     cdef void fetch(self, Seg *far, Seg *near) noexcept nogil
-    cdef int touch(self, Py_ssize_t i, int32_t c) except -1
+    cdef int32_t touch(self, Seg *s, int32_t c) except -1
+    cdef void touch_none(self) noexcept nogil
     cdef void touched_in_order(self) noexcept nogil
     cdef int split_window(self) except -1
     cdef void mark_new(self, Py_ssize_t first) noexcept
     cdef dict described(self, const Seg *s, const uint8_t *ip)
-    cdef int take(self, Py_ssize_t row, const uint8_t *p, int64_t t, int64_t off, int64_t caplen,
-                  int64_t origlen) except -1
-    cdef Direction *direction_from(self, const Seg *s, const uint8_t *p) except NULL
     cdef Direction *other_direction(self, const Seg *s, const uint8_t *p) except NULL
-    cdef Py_ssize_t new_direction(self, uint32_t src, uint32_t dst) except -1
+    cdef Direction *new_direction(self, uint32_t src, uint32_t dst) except NULL
     cdef int32_t find(self, uint32_t laddr, uint16_t lport, uint32_t raddr, uint16_t rport) noexcept nogil
     cdef int rehash(self, Py_ssize_t nslots) except -1
     cdef void place(self, int32_t c) noexcept nogil
@@ -169,9 +181,16 @@ cdef class Table:
     cdef int32_t connection_of(self, Seg *s, int64_t at) except -2
     cdef bint keeps_icmp(self, const uint8_t *p, Py_ssize_t n) noexcept
     cdef int32_t same_isn(self, Table other, Seg *s, int32_t newest) noexcept
-    cdef bint delivered(self, Py_ssize_t i) noexcept
-    cdef int64_t *ranges(self, int64_t **order, int sides) except NULL
     cdef Py_ssize_t local_of(self, Py_ssize_t c) noexcept nogil
+    cdef Seg *first_of(self, Py_ssize_t c) noexcept nogil
+    cdef Py_ssize_t nsent(self, Py_ssize_t c) noexcept nogil
+    cdef Seg *last_sent(self, Py_ssize_t c) noexcept nogil
+    cdef Py_ssize_t sent(self, Py_ssize_t c, Seg **out) noexcept nogil
+    cdef int room_for(self, Py_ssize_t nconn) except -1
+    cdef bint is_local(self, uint32_t addr, uint16_t port) noexcept nogil
+    cdef int side_of(self, const Seg *s) noexcept nogil
+    cdef int32_t look_up(self, Seg *s) noexcept nogil
+    cdef int number_ends(self) except -1
 
 cdef void tcp_checksum(uint8_t *ip, Py_ssize_t iphl, Py_ssize_t n, const uint8_t *data,
                        Py_ssize_t datalen) noexcept nogil

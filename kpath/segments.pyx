@@ -162,16 +162,18 @@ cdef class Table:
         self.icmp_rows = []
         self.icmp_of_none = True
         self.parts = 1
+        self.recent = -1
         self.names = None
 
     def __dealloc__(self):
         big_free(self.seg, self.room * sizeof(Seg))
-        big_free(self.tag, self.room * sizeof(int32_t))
         free(self.direction)
         free(self.conn)
         free(self.slots)
         free(self.local)
         free(self.touched)
+        free(self.end_addr)
+        free(self.end_port)
         free(self.now)
         free(self.addr)
         free(self.addr_slots)
@@ -188,20 +190,26 @@ cdef class Table:
         These segments take the place of those of the window before; the connections stay.
         """
         cdef Py_ssize_t i, rows = t.shape[0]
+        cdef size_t size = buf.shape[0]
+        cdef Seg *s
         self.buf = buf
         self.begin(rows)
+        s = self.seg
         for i in range(rows):
-            if off[i] < 0 or caplen[i] < 0 or off[i] + caplen[i] > buf.shape[0]:
+            if <size_t>caplen[i] > size or <size_t>off[i] > size - caplen[i]:     # the sign makes them large
                 raise ValueError(f"packet row {i} lies outside its buffer")
-            self.take(i, &buf[0] + off[i], t[i], off[i], caplen[i], origlen[i])
+            s += take(self, s, &buf[0] + off[i], i, t[i], off[i], caplen[i], origlen[i])
+        self.n = s - self.seg
         return self
 
     def decode_emitted(self, const uint8_t[::1] hdr not None, const int64_t[::1] t, const int64_t[::1] off,
                        const int[::1] hlen, const int[::1] plen):
         """Reads what `Host.emitted_buffers` gives. The headers are copied: those buffers do not last."""
         cdef Py_ssize_t i, n = t.shape[0]
+        cdef Seg *s
         self.begin(n)
         self.naddr = self.ndirection = 0
+        self.current[0] = self.current[1] = NULL
         self.direction_of.clear()
         self.names = None
         if self.naddr_slots:
@@ -209,60 +217,30 @@ cdef class Table:
         if n == 0:
             return self
         self.buf = bytearray(hdr)
+        s = self.seg
         for i in range(n):
-            self.take(i, &self.buf[0] + off[i], t[i], off[i], hlen[i], <int64_t>hlen[i] + plen[i])
+            s += take(self, s, &self.buf[0] + off[i], i, t[i], off[i], hlen[i], <int64_t>hlen[i] + plen[i])
+        self.n = s - self.seg
         return self
 
     cdef int begin(self, Py_ssize_t rows) except -1:
         """A window of so many packets."""
-        cdef Py_ssize_t i
         self.base += self.n
         self.rows_before += self.rows
         self.rows = rows
-        self.used = self.n > 0
-        self.n = 0
+        self.n = self.npartial = 0
         self.problems.clear()
         self.icmp_rows.clear()
-        for i in range(self.ntouched):
-            self.local[self.touched[i]] = -1
-        self.ntouched = 0
+        self.touch_none()
         if rows > self.room:
             self.make_room(rows)
         return 0
 
     cdef int make_room(self, Py_ssize_t rows) except -1:
         big_free(self.seg, self.room * sizeof(Seg))
-        big_free(self.tag, self.room * sizeof(int32_t))
-        self.seg, self.tag, self.room, self.used = NULL, NULL, 0, False
+        self.seg, self.room = NULL, 0
         self.seg = <Seg *>big_alloc(rows * sizeof(Seg))
-        self.tag = <int32_t *>big_alloc(rows * sizeof(int32_t))
         self.room = rows
-        return 0
-
-    cdef int take(self, Py_ssize_t row, const uint8_t *p, int64_t t, int64_t off, int64_t caplen,
-                  int64_t origlen) except -1:
-        """Reads one packet; a segment is added to the table."""
-        cdef Seg *s = &self.seg[self.n]
-        cdef Direction *d
-        cdef int what
-        if self.parts > 1 and self.elsewhere(p, caplen, origlen):
-            return 0
-        if self.used:
-            clear(s)
-        what = read_packet(s, p, caplen, origlen)
-        if what != 6 and not self.is_taken(what, row, caplen, origlen):
-            clear(s)
-            return 0
-        d = self.direction_from(s, p)
-        s.saddr, s.daddr = d.src, d.dst
-        s.t = t
-        s.off = off
-        s.row = <uint32_t>row
-        self.n += 1
-        if not s.bad:
-            s.partial = is_partial(s, p)
-            if not self.base:       # the local side is found in the first window
-                count_segment(d, s)
         return 0
 
     cdef bint elsewhere(self, const uint8_t *p, int64_t caplen, int64_t origlen) noexcept nogil:
@@ -282,54 +260,55 @@ cdef class Table:
         cdef Address *b = &self.addr[p.raddr]
         return (end_hash(a.high, a.low, p.lport) + end_hash(b.high, b.low, p.rport)) % <uint64_t>self.parts
 
-    cdef bint is_taken(self, int what, Py_ssize_t row, int64_t caplen, int64_t origlen) except -1:
-        """Is a packet that is no good segment a row of the table all the same? Notes what it is."""
-        if what < 0:
-            self.problem(what, row, caplen, origlen)
-            return what > SKIPPED
-        if what == ICMP:
-            self.icmp_rows.append(row)
-        return False
-
-    cdef inline Direction *direction_from(self, const Seg *s, const uint8_t *p) except NULL:
-        """The direction of a packet: mostly one of the last two."""
-        cdef int k
+    cdef Py_ssize_t take_other(self, Seg *s, const uint8_t *p, int what, int64_t caplen, int64_t origlen) except -1:
+        """Notes what a packet is that is no good segment; 1 if it is a row of the table all the same."""
         cdef Direction *d
-        if not s.v6:
-            for k in range(2):
-                d = &self.direction[self.current[k]]
-                if self.ndirection and d.raw == (<const uint64_t *>(p + 12))[0]:
-                    return d
-        return self.other_direction(s, p)
+        if what == ICMP:
+            self.icmp_rows.append(s.row)
+        if what >= 0:
+            return 0
+        self.problem(what, s.row, caplen, origlen)
+        if what <= SKIPPED:
+            return 0
+        d = direction_of(self, s, p)
+        s.saddr, s.daddr = d.src, d.dst
+        return 1
 
     cdef Direction *other_direction(self, const Seg *s, const uint8_t *p) except NULL:
         cdef Address src, dst
         cdef uint32_t a, b
         cdef int k
+        cdef Direction *d
         read_addresses(p, &src, &dst)
         a, b = <uint32_t>self.number(&src), <uint32_t>self.number(&dst)
         for k in range(2):
-            if not (self.ndirection and self.direction[self.current[k]].src == a and
-                    self.direction[self.current[k]].dst == b):
-                continue
-            return &self.direction[self.current[k]]
+            d = self.current[k]
+            if d != NULL and d.src == a and d.dst == b:
+                return d
+        d = self.new_direction(a, b)
+        d.raw = 0 if s.v6 else (<const uint64_t *>(p + 12))[0]
+        d.sum = fold(sum16(p + 8, 32, 6) if s.v6 else sum16(p + 12, 8, 6))
         self.current[1] = self.current[0]
-        self.current[0] = self.new_direction(a, b)
-        self.direction[self.current[0]].raw = 0 if s.v6 else (<const uint64_t *>(p + 12))[0]
-        return &self.direction[self.current[0]]
+        self.current[0] = d
+        return d
 
-    cdef Py_ssize_t new_direction(self, uint32_t src, uint32_t dst) except -1:
-        """The number of a direction, given to it now if it has none."""
+    cdef Direction *new_direction(self, uint32_t src, uint32_t dst) except NULL:
+        """A direction, made now if there is none."""
         cdef Direction *p
+        cdef Direction *before = self.direction
         cdef Py_ssize_t i = self.direction_of.setdefault((<uint64_t>src << 32) | dst, self.ndirection)
+        cdef int k
         if i < self.ndirection:
-            return i
+            return &self.direction[i]
         grow(<void **>&self.direction, &self.direction_room, i + 1, sizeof(Direction))
+        for k in range(2):
+            if self.current[k] != NULL:
+                self.current[k] = self.direction + (self.current[k] - before)
         p = &self.direction[i]
         memset(p, 0, sizeof(Direction))
         p.src, p.dst, p.v[3] = src, dst, 255
         self.ndirection += 1
-        return i
+        return p
 
     # -- addresses
 
@@ -350,7 +329,7 @@ cdef class Table:
         cdef int64_t i
         cdef int k
         for k in range(2):      # mostly one of the last two
-            i = self.recent[k]
+            i = self.recent_addr[k]
             if i < self.naddr and self.addr[i].low == a.low and self.addr[i].high == a.high:
                 return i
         return self.other_number(a)
@@ -368,8 +347,8 @@ cdef class Table:
             while self.addr_slots[at]:
                 at = (at + 1) & <uint64_t>(self.naddr_slots - 1)
             self.addr_slots[at] = <uint32_t>(i + 1)
-        self.recent[1] = self.recent[0]
-        self.recent[0] = i
+        self.recent_addr[1] = self.recent_addr[0]
+        self.recent_addr[0] = i
         return i
 
     cdef int grow_addresses(self) except -1:
@@ -429,20 +408,32 @@ cdef class Table:
     # -- connections
 
     cdef int32_t find(self, uint32_t laddr, uint16_t lport, uint32_t raddr, uint16_t rport) noexcept nogil:
+        """The newest connection between two ends, or -1."""
         cdef uint64_t at
         cdef int32_t c
         cdef Conn *p
         if self.nconn == 0:
             return -1
-        p = &self.conn[self.recent_conn]
-        if p.raddr == raddr and p.rport == rport and p.lport == lport and p.laddr == laddr:
-            return <int32_t>self.recent_conn
         at = tuple_hash(laddr, lport, raddr, rport) & <uint64_t>(self.nslots - 1)
         while self.slots[at]:
             c = self.slots[at] - 1
             p = &self.conn[c]
             if p.laddr == laddr and p.raddr == raddr and p.lport == lport and p.rport == rport:
-                self.recent_conn = c
+                return c
+            at = (at + 1) & <uint64_t>(self.nslots - 1)
+        return -1
+
+    cdef int32_t look_up(self, Seg *s) noexcept nogil:
+        """The same for a segment whose side is not known yet but shows by the connection, as that has one end here."""
+        cdef uint64_t at
+        cdef int32_t c
+        if self.nconn == 0:
+            return -1
+        at = tuple_hash(s.saddr, s.sport, s.daddr, s.dport) & <uint64_t>(self.nslots - 1)
+        while self.slots[at]:
+            c = self.slots[at] - 1
+            if self.conn[c].apart and is_between(s, &self.conn[c]):
+                self.recent = c
                 return c
             at = (at + 1) & <uint64_t>(self.nslots - 1)
         return -1
@@ -453,6 +444,7 @@ cdef class Table:
         if self.nconn == self.conn_room:
             grow(<void **>&self.conn, &self.conn_room, self.nconn + 1, sizeof(Conn))
             self.rehash(self.conn_room * 4)
+            self.room_for(self.conn_room)
         p = &self.conn[self.nconn]
         memset(p, 0, sizeof(Conn))
         if s.side == SENT:
@@ -464,7 +456,8 @@ cdef class Table:
         p.row = self.rows_before + s.row
         p.syn_out = p.syn_in = -1
         p.out.wscale = p.got.wscale = 255
-        self.recent_conn = self.nconn
+        p.apart = self.is_local(p.laddr, p.lport) and not self.is_local(p.raddr, p.rport)
+        self.recent = <int32_t>self.nconn if p.apart else -1
         self.nconn += 1
         self.place(<int32_t>(self.nconn - 1))
         return <int32_t>(self.nconn - 1)
@@ -496,7 +489,9 @@ cdef class Table:
         cdef int32_t c
         cdef Conn *p
         cdef bint ours = s.side == SENT, fresh = False
-        if ours:
+        if self.recent >= 0 and is_between(s, &self.conn[self.recent]):
+            c = self.recent
+        elif ours:
             c = self.find(s.saddr, s.sport, s.daddr, s.dport)
         else:
             c = self.find(s.daddr, s.dport, s.saddr, s.sport)
@@ -514,7 +509,7 @@ cdef class Table:
                 # only an ISN of our own begins a new connection for certain: SYNs that arrive may be forged
                 if p.syn_out >= 0 and p.isn_out != s.seq:
                     c = self.open(s, at, c)
-                elif p.syn_out < 0 and p.other_out and s.seq != p.isn_out:
+                elif p.syn_out < 0 and p.n_out > p.rst_out and s.seq != p.isn_out:
                     c = self.open(s, at, c)
                 p = &self.conn[c]
                 if p.syn_out < 0:
@@ -533,22 +528,35 @@ cdef class Table:
                     note_syn(&p.got, s)
         if ours:
             p.n_out += 1
-            p.other_out += not s.flags & RST
+            p.rst_out += (s.flags & RST) != 0
             p.fin_out |= s.flags & FIN
         else:
             p.n_in += 1
-            p.other_in += not s.flags & RST
+            p.rst_in += (s.flags & RST) != 0
             p.fin_in |= s.flags & FIN
         if s.flags & RST:
             p.rst = 1
         return c
+
+    cdef bint is_local(self, uint32_t addr, uint16_t port) noexcept nogil:
+        cdef Py_ssize_t k
+        for k in range(self.nends):
+            if self.end_addr[k] == addr and (self.end_port[k] == 0 or self.end_port[k] == port):
+                return True
+        return False
+
+    cdef int side_of(self, const Seg *s) noexcept nogil:
+        if self.is_local(s.saddr, s.sport):
+            return SENT
+        return ARRIVED if self.is_local(s.daddr, s.dport) else FOREIGN
 
     def split(self, locals_):
         """Sets each segment's side and connection. locals_: [(address as `packed` gives it, port or 0)].
 
         All that was known of connections is forgotten.
         """
-        self.nconn = self.recent_conn = 0
+        self.nconn = 0
+        self.recent = -1
         if self.nslots:
             memset(self.slots, 0, self.nslots * sizeof(int32_t))
         self.ends = list(locals_)
@@ -558,39 +566,39 @@ cdef class Table:
         """The same for the next window: its connections are those of the windows before, and new ones."""
         self.split_window()
 
+    cdef int number_ends(self) except -1:
+        """Numbers the addresses of the local side anew: this window may be the first where one occurs."""
+        cdef Py_ssize_t k, room = 0
+        self.nends = 0
+        free(self.end_addr)
+        free(self.end_port)
+        self.end_addr, self.end_port = NULL, NULL
+        grow(<void **>&self.end_addr, &room, len(self.ends), sizeof(int64_t))
+        room = 0
+        grow(<void **>&self.end_port, &room, len(self.ends), sizeof(uint16_t))
+        for k in range(len(self.ends)):
+            self.end_addr[k], self.end_port[k] = self.number_of(self.ends[k][0]), self.ends[k][1]
+        self.nends = len(self.ends)
+        return 0
+
     cdef int split_window(self) except -1:
-        cdef Py_ssize_t i, k, nl = len(self.ends), known = self.nconn
-        cdef int64_t *addr = <int64_t *>malloc(nl * sizeof(int64_t) + 8)
-        cdef uint16_t *port = <uint16_t *>malloc(nl * sizeof(uint16_t) + 8)
+        cdef Py_ssize_t i, known = self.nconn
+        cdef int32_t c
         cdef Seg *s
-        try:
-            if addr == NULL or port == NULL:
-                raise MemoryError
-            for k in range(nl):
-                addr[k], port[k] = self.number_of(self.ends[k][0]), self.ends[k][1]
-            for i in range(self.ntouched):
-                self.local[self.touched[i]] = -1
-            self.ntouched = 0
-            for i in range(self.n):
-                if self.nconn > MANY and i + FETCH < self.n:
-                    self.fetch(&self.seg[i + FETCH], &self.seg[i + FETCH // 2])
-                s = &self.seg[i]
-                s.side = FOREIGN
+        self.number_ends()
+        self.touch_none()
+        for i in range(self.n):
+            if self.nconn > MANY and i + FETCH < self.n:
+                self.fetch(&self.seg[i + FETCH], &self.seg[i + FETCH // 2])
+            s = &self.seg[i]
+            c = count_plain(self, s)
+            if c < 0:
+                s.side = self.side_of(s)
                 s.conn = -1
-                for k in range(nl):
-                    if s.saddr == addr[k] and (port[k] == 0 or port[k] == s.sport):
-                        s.side = SENT
-                        break
-                    if s.daddr == addr[k] and (port[k] == 0 or port[k] == s.dport):
-                        s.side = ARRIVED
                 if s.side == FOREIGN:
-                    self.tag[i] = -1
                     continue
-                s.conn = self.connection_of(s, self.base + i)
-                self.touch(i, s.conn)
-        finally:
-            free(addr)
-            free(port)
+                c = self.connection_of(s, self.base + i)
+            join(self, s, c)
         self.touched_in_order()
         self.mark_new(known)
         return 0
@@ -607,32 +615,67 @@ cdef class Table:
             prefetch(&self.conn[c])
             prefetch(<char *>&self.conn[c] + 64)
 
-    cdef inline int touch(self, Py_ssize_t i, int32_t c) except -1:
-        """Notes that segment i is of connection c."""
-        cdef Py_ssize_t k
-        self.tag[i] = c << 2 | self.seg[i].side
-        if c >= self.local_room:
-            k = self.local_room
-            grow(<void **>&self.local, &self.local_room, c + 1, sizeof(int32_t))
-            while k < self.local_room:
-                self.local[k] = -1
-                k += 1
-        if self.local[c] < 0:
-            grow(<void **>&self.touched, &self.touched_room, self.ntouched + 1, sizeof(int32_t))
-            self.touched[self.ntouched] = c
-            self.local[c] = <int32_t>self.ntouched
-            self.ntouched += 1
+    cdef int room_for(self, Py_ssize_t nconn) except -1:
+        """Room in `local` for so many connections."""
+        cdef Py_ssize_t k = self.local_room
+        grow(<void **>&self.local, &self.local_room, nconn, sizeof(int32_t))
+        while k < self.local_room:
+            self.local[k] = -1
+            k += 1
         return 0
+
+    cdef void touch_none(self) noexcept nogil:
+        cdef Py_ssize_t i
+        for i in range(self.ntouched):
+            self.local[self.touched[i].conn] = -1
+        self.ntouched = 0
+
+    cdef int32_t touch(self, Seg *s, int32_t c) except -1:
+        """A segment is the first one of connection c in this window: the connection's place in `touched`."""
+        cdef Touched *w
+        grow(<void **>&self.touched, &self.touched_room, self.ntouched + 1, sizeof(Touched))
+        w = &self.touched[self.ntouched]
+        w.conn = c
+        w.first = w.last = s
+        w.last_sent = NULL
+        w.nsent = 0
+        self.local[c] = <int32_t>self.ntouched
+        self.ntouched += 1
+        return self.local[c]
 
     cdef void touched_in_order(self) noexcept nogil:
         """Sorts `touched`, which mostly is in order."""
         cdef Py_ssize_t i
         for i in range(1, self.ntouched):
-            if self.touched[i] < self.touched[i - 1]:
-                qsort(self.touched, self.ntouched, sizeof(int32_t), ascending)
+            if self.touched[i].conn < self.touched[i - 1].conn:
+                qsort(self.touched, self.ntouched, sizeof(Touched), by_connection)
                 break
         for i in range(self.ntouched):
-            self.local[self.touched[i]] = <int32_t>i
+            self.local[self.touched[i].conn] = <int32_t>i
+
+    cdef Seg *first_of(self, Py_ssize_t c) noexcept nogil:
+        """The first segment of a connection in this window, or NULL; they are linked by `next`."""
+        cdef Py_ssize_t k = self.local_of(c)
+        return self.touched[k].first if k >= 0 else NULL
+
+    cdef Py_ssize_t nsent(self, Py_ssize_t c) noexcept nogil:
+        """How many segments a connection has sent in this window."""
+        cdef Py_ssize_t k = self.local_of(c)
+        return self.touched[k].nsent if k >= 0 else 0
+
+    cdef Seg *last_sent(self, Py_ssize_t c) noexcept nogil:
+        """The last of these, or NULL; they are linked by `before`."""
+        cdef Py_ssize_t k = self.local_of(c)
+        return self.touched[k].last_sent if k >= 0 else NULL
+
+    cdef Py_ssize_t sent(self, Py_ssize_t c, Seg **out) noexcept nogil:
+        """Puts these into `out`, in order."""
+        cdef Py_ssize_t i, n = self.nsent(c)
+        cdef Seg *s = self.last_sent(c)
+        for i in range(n - 1, -1, -1):
+            out[i] = s
+            s = s.before
+        return n
 
     cdef inline Py_ssize_t local_of(self, Py_ssize_t c) noexcept nogil:
         """The place of a connection among those of this window, or -1."""
@@ -652,7 +695,7 @@ cdef class Table:
                 p.skip = ELSEWHERE
             # a host without the connection answers all but a reset with a reset
             elif p.syn_out < 0 and not (p.syn_in >= 0 and p.syn_in == p.first) and (
-                    p.other_out > 0 or (p.n_out == 0 and p.other_in > 0)):
+                    p.n_out > p.rst_out or (p.n_out == 0 and p.n_in > p.rst_in)):
                 p.skip = OPEN_BEFORE
 
     def keep(self, int part, int parts):
@@ -717,7 +760,7 @@ cdef class Table:
                         other.fetch(s, &self.seg[i + FETCH // 2])
                 s = &self.seg[i]
                 s.side = SENT
-                newest = other.find(s.saddr, s.sport, s.daddr, s.dport)
+                newest = found(other, s)
                 if newest < 0:
                     newest = other.open(s, -1, -1)
                 if other.nconn > self.now_room:
@@ -726,6 +769,7 @@ cdef class Table:
                     while k < self.now_room:
                         self.now[k] = -1
                         k += 1
+                    self.room_for(self.now_room)
                 c = self.now[newest]
                 if c < 0:
                     c = newest
@@ -736,39 +780,12 @@ cdef class Table:
                     if k >= 0:
                         c = <int32_t>k
                 self.now[newest] = c
-                s.conn = c
-                self.touch(i, c)
+                join(self, s, c)
                 strange += other.conn[c].first < 0
         finally:
             free(numbers)
         self.touched_in_order()
         return strange
-
-    cdef int64_t *ranges(self, int64_t **order, int sides) except NULL:
-        """Indices of the segments by connection, in order: those of touched[k] are order[r[k]] .. order[r[k+1]-1].
-
-        sides: 1 << SENT for those sent, 1 << ARRIVED for those that arrived. The caller frees both.
-        """
-        cdef Py_ssize_t i, n = self.ntouched
-        cdef int32_t tag
-        cdef int64_t *r
-        r = <int64_t *>calloc(n + 2, sizeof(int64_t))
-        order[0] = <int64_t *>malloc((self.n + 1) * sizeof(int64_t))
-        if r == NULL or order[0] == NULL:
-            free(r)
-            raise MemoryError
-        for i in range(self.n):
-            tag = self.tag[i]
-            if tag >= 0 and (sides >> (tag & 3)) & 1:
-                r[self.local[tag >> 2] + 2] += 1
-        for i in range(2, n + 2):
-            r[i] += r[i - 1]
-        for i in range(self.n):
-            tag = self.tag[i]
-            if tag >= 0 and (sides >> (tag & 3)) & 1:
-                order[0][r[self.local[tag >> 2] + 1]] = i
-                r[self.local[tag >> 2] + 1] += 1
-        return r
 
     # -- what Python asks for
 
@@ -780,6 +797,9 @@ cdef class Table:
         """
         cdef int64_t[::1] ct = t, co = off, cc = caplen, cl = origlen
         cdef Py_ssize_t i, k = 0, icmp, at = 0
+        cdef Seg *s
+        cdef Seg *seg = self.seg
+        cdef Conn *conn = self.conn
         cdef Rows r
         addresses = {a for a, _ in locals_}
         wanted = [w for w in self.icmp_rows if destination(&self.buf[co[w]]) in addresses
@@ -795,23 +815,22 @@ cdef class Table:
             r.dst[i] = (<Column>columns[i]).p
         if self.n + icmp:
             r.src[0], r.src[1], r.src[2], r.src[3] = &ct[0], &co[0], &cc[0], &cl[0]
+        r.last = self.delivered_t
         for i in range(self.n):
-            if not self.delivered(i):
+            s = seg + i
+            if s.side != ARRIVED or conn[s.conn].skip:
                 continue
-            while k < icmp and <int64_t>wanted[k] < self.seg[i].row:
-                at = deliver(&r, at, wanted[k], &self.delivered_t)
+            while k < icmp and <int64_t>wanted[k] < s.row:
+                at = deliver(&r, at, wanted[k])
                 k += 1
-            at = deliver(&r, at, self.seg[i].row, &self.delivered_t)
+            at = deliver(&r, at, s.row)
         while k < icmp:
-            at = deliver(&r, at, wanted[k], &self.delivered_t)
+            at = deliver(&r, at, wanted[k])
             k += 1
+        self.delivered_t = r.last
         for column in columns:
             (<Column>column).n = at
         return tuple([memoryview(c) for c in columns])
-
-    cdef inline bint delivered(self, Py_ssize_t i) noexcept:
-        cdef Seg *s = &self.seg[i]
-        return s.side == ARRIVED and s.conn >= 0 and not self.conn[s.conn].skip
 
     def skipped(self):
         """(how many connections were open before the capture began, the first of them or -1). Needs `split`."""
@@ -836,7 +855,7 @@ cdef class Table:
         return {"laddr": self.text(p.laddr), "lport": p.lport, "raddr": self.text(p.raddr), "rport": p.rport,
                 "earlier": p.earlier, "row": p.row, "first": p.first, "syn_out": p.syn_out, "syn_in": p.syn_in,
                 "isn_out": p.isn_out, "isn_in": p.isn_in, "n_out": p.n_out, "n_in": p.n_in,
-                "other_out": p.other_out, "other_in": p.other_in,
+                "other_out": p.n_out - p.rst_out, "other_in": p.n_in - p.rst_in,
                 "synack_out": bool(p.synack_out), "synack_in": bool(p.synack_in), "fin_out": bool(p.fin_out),
                 "fin_in": bool(p.fin_in), "rst": bool(p.rst), "skip": bool(p.skip)}
 
@@ -874,7 +893,7 @@ cdef class Table:
         """
         cdef Py_ssize_t i, done = 0
         cdef Seg *s
-        for i in range(self.n):
+        for i in range(self.n if self.npartial else 0):
             s = &self.seg[i]
             if not s.partial or s.side != ARRIVED or s.held < s.len:
                 continue
@@ -949,8 +968,107 @@ cdef class Table:
         return d + 1000000 if d < 0 else d
 
 
-cdef int ascending(const void *a, const void *b) noexcept nogil:
-    return (<const int32_t *>a)[0] - (<const int32_t *>b)[0]
+# What is done for each packet are functions, as Cython does not let the compiler inline methods.
+
+cdef inline Py_ssize_t take(Table self, Seg *s, const uint8_t *p, Py_ssize_t row, int64_t t, int64_t off,
+                            int64_t caplen, int64_t origlen) except -1:
+    """Reads one packet into `s`; returns 1 if it is a segment for the table, else 0."""
+    cdef Direction *d
+    cdef int what
+    if self.parts > 1 and self.elsewhere(p, caplen, origlen):
+        return 0
+    clear(s)
+    s.t, s.off, s.row = t, off, <uint32_t>row
+    what = read_packet(s, p, caplen, origlen)
+    if what != 6:
+        return self.take_other(s, p, what, caplen, origlen)
+    d = direction_of(self, s, p)
+    s.saddr, s.daddr = d.src, d.dst
+    if is_partial(s, p, d.sum):
+        s.partial = True
+        self.npartial += 1
+    if not self.base:           # the local side is found in the first window
+        count_segment(d, s)
+    return 1
+
+
+cdef inline Direction *direction_of(Table self, const Seg *s, const uint8_t *p) except NULL:
+    """The direction of a packet: mostly one of the last two."""
+    cdef int k
+    if not s.v6:
+        for k in range(2):
+            if self.current[k] != NULL and self.current[k].raw == (<const uint64_t *>(p + 12))[0]:
+                return self.current[k]
+    return self.other_direction(s, p)
+
+
+cdef inline uint64_t pair(uint32_t low, uint32_t high) noexcept nogil:
+    return <uint64_t>high << 32 | low
+
+
+cdef inline bint is_sent(const Seg *s, const Conn *p) noexcept nogil:
+    """Does a segment go from a connection's local end to the other one?"""
+    return pair(s.saddr, s.daddr) == pair(p.laddr, p.raddr) and s.sport == p.lport and s.dport == p.rport
+
+
+cdef inline bint is_between(Seg *s, const Conn *p) noexcept nogil:
+    """Is a segment one of a connection by its ends? Which is told apart by them, so that its side is known: sets it."""
+    if is_sent(s, p):
+        s.side = SENT
+        return True
+    if pair(s.daddr, s.saddr) == pair(p.laddr, p.raddr) and s.dport == p.lport and s.sport == p.rport:
+        s.side = ARRIVED
+        return True
+    return False
+
+
+cdef inline int32_t found(Table self, const Seg *s) noexcept:
+    """`find` for a segment sent: mostly it is the connection found last."""
+    if self.recent >= 0 and is_sent(s, &self.conn[self.recent]):
+        return self.recent
+    return self.find(s.saddr, s.sport, s.daddr, s.dport)
+
+
+cdef inline int32_t count_plain(Table self, Seg *s) noexcept:
+    """The connection of a segment that only adds to a count of it; sets its side. -1: it takes `connection_of`."""
+    cdef int32_t c = self.recent
+    cdef Conn *p
+    if c < 0 or not is_between(s, &self.conn[c]):
+        c = self.look_up(s)
+        if c < 0:
+            return -1
+    p = &self.conn[c]
+    if s.flags & (SYN | FIN | RST):
+        return -1
+    if s.side == ARRIVED:
+        p.n_in += 1
+    elif p.syn_out >= 0:
+        p.n_out += 1
+    else:
+        return -1
+    return c
+
+
+cdef inline int join(Table self, Seg *s, int32_t c) except -1:
+    """A segment is of connection c: links it to the ones before."""
+    cdef Py_ssize_t k = self.local[c]
+    cdef Touched *w
+    if k < 0:
+        k = self.touch(s, c)
+    w = &self.touched[k]
+    s.conn = c
+    w.last.next = s
+    w.last = s
+    s.next = NULL
+    if s.side == SENT:
+        s.before = w.last_sent
+        w.last_sent = s
+        w.nsent += 1
+    return 0
+
+
+cdef int by_connection(const void *a, const void *b) noexcept nogil:
+    return (<const Touched *>a).conn - (<const Touched *>b).conn
 
 
 cdef inline void note_syn(Syn *syn, const Seg *s) noexcept nogil:
@@ -960,14 +1078,15 @@ cdef inline void note_syn(Syn *syn, const Seg *s) noexcept nogil:
 cdef struct Rows:           # columns in, columns out
     const int64_t *src[4]
     int64_t *dst[5]
+    int64_t last            # time of the row added last
 
 
-cdef inline Py_ssize_t deliver(Rows *r, Py_ssize_t at, int64_t row, int64_t *last) noexcept nogil:
-    cdef int k
-    for k in range(1, 4):
-        r.dst[k][at] = r.src[k][row]
-    last[0] = max(last[0], r.src[0][row])
-    r.dst[0][at] = last[0]
+cdef inline Py_ssize_t deliver(Rows *r, Py_ssize_t at, int64_t row) noexcept nogil:
+    r.last = max(r.last, r.src[0][row])
+    r.dst[0][at] = r.last
+    r.dst[1][at] = r.src[1][row]
+    r.dst[2][at] = r.src[2][row]
+    r.dst[3][at] = r.src[3][row]
     r.dst[4][at] = row
     return at + 1
 
@@ -994,9 +1113,9 @@ cdef inline uint16_t fold(uint64_t sum) noexcept nogil:
     return <uint16_t>sum
 
 
-cdef inline bint is_partial(const Seg *s, const uint8_t *ip) noexcept nogil:
-    """Does the checksum field hold the pseudo-header's sum only?"""
-    return be16(ip + s.iphl + 16) == fold(pseudo_sum(ip, <uint64_t>(s.hlen - s.iphl) + s.len))
+cdef inline bint is_partial(const Seg *s, const uint8_t *ip, uint64_t addresses) noexcept nogil:
+    """Does the checksum field hold the pseudo-header's sum only? addresses: its sum but for the length."""
+    return be16(ip + s.iphl + 16) == fold(addresses + (s.hlen - s.iphl) + s.len)
 
 
 cdef inline uint64_t pseudo_sum(const uint8_t *ip, uint64_t n) noexcept nogil:
@@ -1113,31 +1232,35 @@ cdef inline int read_packet(Seg *s, const uint8_t *p, int64_t caplen, int64_t or
 
     With LYING, SHORT_TCP and BAD_DOFF there are addresses (and ports): the host gets such packets and drops them.
     """
+    cdef int64_t iphl = 0, total = 0
+    cdef int what
     s.conn = -1
     s.wscale = 255
     s.side = FOREIGN
-    if caplen and p[0] >> 4 == 6:
-        return read_ipv6(s, p, caplen, origlen)
-    return read_ipv4(s, p, caplen, origlen)
+    if caplen >= 20 and p[0] >> 4 == 4:
+        what = read_ipv4(s, p, origlen, &iphl, &total)
+    elif caplen and p[0] >> 4 == 6:
+        what = read_ipv6(s, p, caplen, origlen, &iphl, &total)
+    else:
+        what = BAD_IHL if caplen >= 20 else SHORT_IP if origlen < 20 else CUT_IP
+    return read_tcp(s, p, iphl, total, caplen, origlen) if what == 6 else what
 
 
-cdef inline int read_ipv4(Seg *s, const uint8_t *p, int64_t caplen, int64_t origlen) noexcept nogil:
-    cdef int64_t iphl, total
-    if caplen < 20:
-        return SHORT_IP if origlen < 20 else CUT_IP
-    iphl = (p[0] & 15) * 4
-    if p[0] >> 4 != 4 or iphl < 20 or iphl > origlen:
+cdef inline int read_ipv4(Seg *s, const uint8_t *p, int64_t origlen, int64_t *iphl, int64_t *total) noexcept nogil:
+    """Reads the IP header: `iphl` is its length, `total` the packet's as it says."""
+    iphl[0] = (p[0] & 15) * 4
+    if iphl[0] < 20 or iphl[0] > origlen:
         return BAD_IHL
-    total = be16(p + 2)
-    if total == 0:  # what a device with segmentation offload hands to the capture
-        total = origlen
+    total[0] = be16(p + 2)
+    if total[0] == 0:   # what a device with segmentation offload hands to the capture
+        total[0] = origlen
     if p[9] != 6:
         return p[9]
     if be16(p + 6) & 0x3FFF:
         return FRAGMENT
     s.ecn = p[1] & 3
     s.ttl = p[8]
-    return read_tcp(s, p, iphl, total, caplen, origlen)
+    return 6
 
 
 cdef int behind_extensions(uint8_t next_, const uint8_t *p, int64_t n) noexcept nogil:
@@ -1153,59 +1276,64 @@ cdef int behind_extensions(uint8_t next_, const uint8_t *p, int64_t n) noexcept 
     return EXTENSION if next_ == 6 else OTHER
 
 
-cdef int read_ipv6(Seg *s, const uint8_t *p, int64_t caplen, int64_t origlen) noexcept nogil:
-    cdef int64_t total
+cdef int read_ipv6(Seg *s, const uint8_t *p, int64_t caplen, int64_t origlen, int64_t *iphl,
+                   int64_t *total) noexcept nogil:
     if caplen < 40:
         return SHORT_IP6 if origlen < 40 else CUT_IP6
-    total = 40 + be16(p + 4)
+    iphl[0] = 40
+    total[0] = 40 + be16(p + 4)
     if p[6] == ICMPV6:
         return ICMP
     if p[6] != 6:
         return behind_extensions(p[6], p + 40, caplen - 40)
-    if total == 40:
-        total = origlen
+    if total[0] == 40:
+        total[0] = origlen
     s.ecn = (p[1] >> 4) & 3
     s.ttl = p[7]
     s.v6 = 1
-    return read_tcp(s, p, 40, total, caplen, origlen)
-
-
-cdef inline int read_tcp(Seg *s, const uint8_t *p, int64_t iphl, int64_t total, int64_t caplen,
-                  int64_t origlen) noexcept nogil:
-    """The rest of a packet whose IP header has `iphl` bytes and says that it has `total`."""
-    cdef int64_t thl
-    s.iphl = <uint8_t>iphl
-    if total > origlen or total < iphl:
-        s.bad = 1
-        read_ports(s, p + iphl, caplen - iphl)
-        return LYING
-    if total - iphl < 20:
-        s.bad = 1
-        read_ports(s, p + iphl, caplen - iphl)
-        return SHORT_TCP
-    if caplen - iphl < 20:
-        return CUT_TCP
-    p += iphl
-    read_ports(s, p, 20)
-    thl = (p[12] >> 4) * 4
-    if thl < 20 or thl > total - iphl:
-        s.bad = 1
-        return BAD_DOFF
-    if caplen - iphl < thl:
-        return CUT_TCP
-    s.seq = be32(p + 4)
-    s.ack = be32(p + 8)
-    s.flags = be16(p + 12) & 0x1FF
-    s.win = be16(p + 14)
-    s.urg = be16(p + 18)
-    s.hlen = <uint8_t>(iphl + thl)
-    s.len = <uint32_t>(total - iphl - thl)
-    s.held = <uint32_t>(min(caplen, total) - iphl - thl)
-    decode_options(s, p + 20, thl - 20)
     return 6
 
 
-cdef inline void read_ports(Seg *s, const uint8_t *p, int64_t n) noexcept nogil:
-    if n >= 4:
-        s.sport = be16(p)
-        s.dport = be16(p + 2)
+cdef inline int read_tcp(Seg *s, const uint8_t *p, int64_t iphl, int64_t total, int64_t caplen,
+                         int64_t origlen) noexcept nogil:
+    """The rest of a packet whose IP header has `iphl` bytes and says that it has `total`."""
+    cdef int64_t hlen, most = min(total, caplen)
+    cdef const uint8_t *tcp = p + iphl
+    s.iphl = <uint8_t>iphl
+    hlen = iphl + (tcp[12] >> 4) * 4 if most >= iphl + 20 else 0
+    if hlen < iphl + 20 or hlen > most or total > origlen:
+        return no_tcp(s, tcp, total - iphl, caplen - iphl, origlen - iphl)
+    read_ports(s, tcp)
+    s.seq = be32(tcp + 4)
+    s.ack = be32(tcp + 8)
+    s.flags = be16(tcp + 12) & 0x1FF
+    s.win = be16(tcp + 14)
+    s.urg = be16(tcp + 18)
+    s.hlen = <uint8_t>hlen
+    s.len = <uint32_t>(total - hlen)
+    s.held = <uint32_t>(most - hlen)
+    decode_options(s, tcp + 20, hlen - iphl - 20)
+    return 6
+
+
+cdef int no_tcp(Seg *s, const uint8_t *p, int64_t total, int64_t caplen, int64_t origlen) noexcept nogil:
+    """What is wrong with the TCP header at p; all lengths are without the IP header."""
+    cdef int64_t thl
+    if total > origlen or total < 20:
+        s.bad = 1
+        if caplen >= 4:
+            read_ports(s, p)
+        return LYING if total > origlen or total < 0 else SHORT_TCP
+    if caplen < 20:
+        return CUT_TCP
+    read_ports(s, p)
+    thl = (p[12] >> 4) * 4
+    if thl >= 20 and thl <= total:
+        return CUT_TCP
+    s.bad = 1
+    return BAD_DOFF
+
+
+cdef inline void read_ports(Seg *s, const uint8_t *p) noexcept nogil:
+    s.sport = be16(p)
+    s.dport = be16(p + 2)

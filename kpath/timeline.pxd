@@ -19,7 +19,7 @@ cdef struct Moves:
     Py_ssize_t room
     bint fresh              # the next one will be
 
-cdef struct State:          # of a sender, see Timeline.writes
+cdef struct State:          # of a sender, see `write`
     uint32_t high           # end of what was sent, in sequence space
     uint32_t una
     uint32_t sml            # end of the last small segment
@@ -32,7 +32,7 @@ cdef struct State:          # of a sender, see Timeline.writes
     int64_t event           # time of the last segment in either direction
     int64_t written         # time of the last call
 
-cdef struct Reader:         # see Timeline.read_times
+cdef struct Reader:         # see Timeline.look
     int64_t base
     int64_t before
     int64_t soonest
@@ -43,7 +43,7 @@ cdef struct Reader:         # see Timeline.read_times
     uint8_t idle
     uint8_t acked
 
-cdef struct Edge:           # of the window that was offered, see Timeline.find_reads
+cdef struct Edge:           # of the window that was offered, see `offer`
     uint32_t edge
     uint32_t ack
     uint32_t most
@@ -84,23 +84,18 @@ cdef struct Flow:           # what is known of one connection's application; tim
 
 cdef class Timeline:
     cdef Table tab
-    cdef int64_t *order
-    cdef int64_t *first
     cdef Flow *flow         # of each connection
     cdef Py_ssize_t room
+    cdef Edge before        # of the connection that `look` was called for last: as it was then
     cdef int window(self) except -1
     cdef Flow *of(self, Py_ssize_t c) noexcept nogil
-    cdef int64_t begin(self, Py_ssize_t c) noexcept nogil
-    cdef int64_t end(self, Py_ssize_t c) noexcept nogil
     cdef int64_t established(self, Py_ssize_t c) noexcept nogil
-    cdef int writes(self, Py_ssize_t c, bint paced, bint last, Moves *out) except -1
+    cdef Py_ssize_t look(self, Py_ssize_t c, bint paced, bint last, int64_t known, Moves *out,
+                         int64_t *times) except -1
     cdef int64_t full_until(self, Py_ssize_t c) noexcept nogil
-    cdef Py_ssize_t read_times(self, Py_ssize_t c, int64_t known, int64_t *out) noexcept nogil
     cdef int reads(self, Py_ssize_t c, Moves *out) except -1
-    cdef int find_reads(self, Py_ssize_t c, Moves *out) except -1
     cdef int64_t handshake(self, Py_ssize_t c) noexcept nogil
     cdef int shift(self, Py_ssize_t c) noexcept nogil
-    cdef bint stands(self, int64_t i, int64_t end, uint32_t ack, uint32_t edge, int shift) noexcept nogil
     cdef uint32_t full_size(self, Py_ssize_t c) noexcept nogil
 
 cdef int add(Moves *m, int64_t t, int64_t length, int flags) except -1

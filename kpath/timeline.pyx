@@ -25,6 +25,7 @@ cdef enum:
     QUIET = 48000         # ns of silence after an arrival that let the reader run in between
     QUIET_ACKED = 40000   # the same after the stack's ACK for it
     QUIET_IDLE = 105000   # the same when the machine had been idle
+    QUIET_LEAST = QUIET_ACKED
     LAG = 1000000         # ns by which a reader may come late
     BLOCK = 4096          # the smallest block that a long transfer is written in
     FEW = 8               # segments in flight that no window of a connection in good order holds back
@@ -64,17 +65,11 @@ cdef class Timeline:
         self.tab = tab
 
     def __dealloc__(self):
-        free(self.order)
-        free(self.first)
         free(self.flow)
 
     cdef int window(self) except -1:
         """The table holds a new window."""
-        cdef Py_ssize_t c, known = self.room
-        free(self.order)
-        free(self.first)
-        self.order = self.first = NULL
-        self.first = self.tab.ranges(&self.order, (1 << SENT) | (1 << ARRIVED))
+        cdef Py_ssize_t known = self.room
         grow(<void **>&self.flow, &self.room, self.tab.nconn, sizeof(Flow))
         if self.room > known:
             memset(self.flow + known, 0, (self.room - known) * sizeof(Flow))
@@ -86,20 +81,11 @@ cdef class Timeline:
             start(&self.flow[c], self.tab.conn[c].isn_out + 1)
         return &self.flow[c]
 
-    cdef inline int64_t begin(self, Py_ssize_t c) noexcept nogil:
-        """Where the segments of a connection begin in `order`."""
-        return self.first[self.tab.local_of(c)] if self.tab.local_of(c) >= 0 else 0
-
-    cdef inline int64_t end(self, Py_ssize_t c) noexcept nogil:
-        return self.first[self.tab.local_of(c) + 1] if self.tab.local_of(c) >= 0 else 0
-
     cdef int64_t established(self, Py_ssize_t c) noexcept nogil:
         """When the handshake of a connection was over at this end (ns), or -1."""
-        cdef int64_t i
-        cdef Seg *s
+        cdef Seg *s = self.tab.first_of(c)
         cdef Flow *f = &self.flow[c]
-        for i in range(self.begin(c), self.end(c)):
-            s = &self.tab.seg[self.order[i]]
+        while s != NULL:
             if s.side == SENT and s.flags & SYN and s.flags & ACK:
                 f.synack = True
             elif s.side == ARRIVED and s.flags & ACK and not s.flags & RST:
@@ -110,82 +96,67 @@ cdef class Timeline:
                     return s.t
                 elif f.synack and after(s.ack, self.tab.conn[c].isn_out):
                     return s.t
+            s = s.next
         return -1
 
-    cdef int writes(self, Py_ssize_t c, bint paced, bint last, Moves *out) except -1:
-        """What the application of connection c did to send. paced: the congestion control spaces segments out itself.
+    cdef Py_ssize_t look(self, Py_ssize_t c, bint paced, bint last, int64_t known, Moves *out,
+                         int64_t *times) except -1:
+        """What the application of connection c did: its writes, and when it reads if it reads as data arrives.
 
-        last: there is no window behind this one; before, a write that is not over is left in the flow. `out` gets the
-        writes in place of what is in it, the flow the rest.
+        paced: the congestion control spaces segments out itself. last: there is no window behind this one; before, a
+        write that is not over is left in the flow. `out` gets the writes in place of what is in it, the flow the rest.
+
+        times: NULL (the reads do not matter), or room for the times of the reads, one for each segment and one more;
+        returns how many there are. They are ns << 1 | if-owed: one with the lowest bit set holds only if the stack
+        owes an ACK then, which is that read's to send. known: all segments up to that time are. They are in vain if
+        the flow's reader turns out to have stalled: see `reads`.
         """
-        cdef int64_t i
-        cdef uint32_t end, new
-        cdef bint more = False
-        cdef Seg *s
         cdef Flow *f = &self.flow[c]
-        cdef State *w = &f.w
+        cdef Seg *s = self.tab.first_of(c)
+        cdef int64_t *t = times
+        cdef int shift = self.shift(c)
+        cdef bint begun = self.tab.conn[c].syn_out >= 0 and self.tab.conn[c].syn_in >= 0
+        cdef bint reads = times != NULL and not f.e.stalled
+        self.before = f.e
         out.n = 0
         out.fresh = f.fresh
-        w.mss = self.full_size(c)
-        w.paced = paced
+        f.w.mss = self.full_size(c)
+        f.w.paced = paced
         if not f.rtt:
             f.rtt = self.handshake(c)
-        for i in range(self.begin(c), self.end(c)):
-            s = &self.tab.seg[self.order[i]]
-            if s.bad:
-                continue
-            if s.side == ARRIVED:
-                arrive(w, s)
-                if s.flags & FIN and f.peer_fin < 0:
-                    f.peer_fin = s.t
-                f.late_data |= f.fin >= 0 and s.len > 0
-                w.event = s.t + BEHIND
-                continue
-            end = s.seq + s.len
-            if s.flags & RST:
-                f.late_reset = True
-                if s.flags & ACK and s.seq == w.high and f.abort < 0:
-                    f.abort = call_time(w, s.t)
-            elif s.len and not s.flags & SYN and after(end, w.high):
-                new = end - w.high
-                if f.run and held_back(w, s.t, f.ended, f.rtt):
-                    # an end in a full segment, or Nagle's rule kept the rest of the write for this segment
-                    add(out, f.run_t, f.run if f.ended else f.run + 1, 0)
-                    new -= 0 if f.ended else 1
-                    f.run = 0
-                if f.run == 0:  # the send queue was empty: what had been there would have filled the segment up
-                    if w.una == w.high and s.t - w.event > IDLE:
-                        out.fresh = True
-                    f.run_t = w.written = call_time(w, s.t)
-                f.ended = False
-                if s.len < w.mss and not s.flags & FIN:
-                    # Nagle's rule as the kernel has it: one small segment may be unacknowledged
-                    f.nodelay |= after(w.sml, w.una) and after(w.sml, w.high - 1)
-                    w.sml = end
-                f.run += new
-                w.high = end
-                w.flight = max(w.flight, w.high - w.una)
-                if s.flags & URG and s.urg:
-                    f.run = flush_urgent(out, f.run_t, <uint32_t>f.run, s)
-                elif s.flags & PSH and s.len % w.mss == 0 and not s.flags & FIN:
-                    f.ended = True    # of an skb that was cut; perhaps of the write
-                elif s.flags & (PSH | FIN):
-                    more = s.flags & FIN and not s.flags & PSH
-                    add(out, f.run_t, f.run, MSG_MORE if more else 0)
-                    f.run = 0
-            elif s.len and not s.flags & SYN:
-                w.recover = w.high
-            if s.flags & FIN and f.fin < 0:
-                f.fin = w.written + 1 if s.len else call_time(w, s.t)
-                w.written = f.fin
-                w.high = end + 1
-            w.event = s.t
+        while s != NULL:
+            if s.bad or s.flags & (SYN | RST):
+                if not s.bad:
+                    write(f, s, out)
+                if reads:
+                    f.r.before = s.t
+            elif s.side == ARRIVED:
+                arrive(f, s)
+                if reads:
+                    t = read_before(&f.r, s, shift, t)
+                    read_later(&f.r, s)
+                    if s.len > f.e.mss:
+                        f.e.mss = s.len
+                    f.e.event = f.w.event
+            else:
+                write(f, s, out)
+                if reads:
+                    t = read_before(&f.r, s, shift, t)
+                    t = answer(&f.r, s, shift, t)
+                    offer(&f.e, s, shift, NULL)
+            s = s.next
+        if not begun:           # the windows are of unknown scale
+            f.e = self.before
+        if reads and f.r.unread and known - f.r.base > LAG:
+            t[0] = read_time(&f.r)
+            t += 1
+            f.r.unread = False
         if f.run and last:
             add(out, f.run_t, f.run, 0)
             f.run = 0
         f.fresh = out.fresh
         find_block(f, out)
-        return 0
+        return t - times
 
     cdef int64_t full_until(self, Py_ssize_t c) noexcept nogil:
         """How long (ns) the send buffer of connection c can be kept full with what is known of a write under way.
@@ -193,86 +164,30 @@ cdef class Timeline:
         The application is ahead of what is sent by as much as the buffer holds (tcp_sndbuf_expand).
         """
         cdef Flow *f = &self.flow[c]
-        cdef int64_t i, need = BUFFERED * max(f.w.flight, 10 * f.w.mss) + f.block
-        cdef Seg *s
+        cdef int64_t need = BUFFERED * max(f.w.flight, 10 * f.w.mss) + f.block
+        cdef Seg *s = self.tab.last_sent(c)
         if f.w.una == f.w.high:
             return NEVER
-        for i in range(self.end(c) - 1, self.begin(c) - 1, -1):
-            s = &self.tab.seg[self.order[i]]
-            if s.side == SENT and not s.bad:
+        while s != NULL:
+            if not s.bad:
                 need -= s.len
                 if need <= 0:
                     return s.t
+            s = s.before
         return 0
-
-    cdef Py_ssize_t read_times(self, Py_ssize_t c, int64_t known, int64_t *out) noexcept nogil:
-        """When the application of connection c reads, if it reads as data arrives: ns << 1 | if-owed. Their number.
-
-        An entry with the lowest bit set holds only if the stack owes an ACK then, which is that read's to send. There
-        is one for each segment at the most, and one more. known: all segments up to that time are.
-        """
-        cdef int64_t i, k = 0, t, quiet, end = self.end(c)
-        cdef int shift = self.shift(c)
-        cdef Seg *s
-        cdef Reader *r = &self.flow[c].r
-        for i in range(self.begin(c), end):
-            s = &self.tab.seg[self.order[i]]
-            if s.bad or s.flags & (SYN | RST):
-                r.before = s.t
-                continue
-            quiet = s.t - r.base
-            if r.unread and quiet >= (QUIET_IDLE if r.idle else QUIET_ACKED if r.acked else QUIET) and not (
-                quiet < SOON and s.side == SENT and not s.len or
-                quiet < LAG and self.stands(i, end, r.acked_to, r.edge, shift)
-            ):
-                out[k] = (r.base + (READ_ACKED if r.acked else READ)) << 1
-                k += 1
-                # what follows may be the read's own doing, but not in the same moment
-                r.unread = False
-            if s.side == ARRIVED:
-                if s.len or s.flags & FIN:
-                    if not r.unread or s.t - r.before > IDLE:
-                        r.idle = s.t - r.before > IDLE
-                    r.unread, r.acked, r.base, r.soonest = True, False, s.t, s.t
-            elif r.unread and (s.len or s.flags & FIN) and after(s.seq + s.len + (s.flags & FIN), r.high):
-                t = s.t - LEAD - 1000
-                if t < r.soonest + BEHIND - 1000:
-                    t = r.soonest + BEHIND - 1000
-                out[k] = t << 1
-                k += 1
-                r.unread = False
-            elif r.unread:
-                if s.t - r.soonest < SOON:
-                    t = s.t - LEAD
-                    if t > r.soonest + BEHIND:
-                        out[k] = t << 1 | 1
-                        k += 1
-                r.base, r.acked = s.t, True
-            if s.side == SENT:
-                r.edge = s.ack + (<uint32_t>s.win << shift)
-                r.acked_to = s.ack
-                if after(s.seq + s.len, r.high):
-                    r.high = s.seq + s.len
-            r.before = s.t
-        if r.unread and known - r.base > LAG:
-            out[k] = (r.base + (READ_ACKED if r.acked else READ)) << 1
-            k += 1
-            r.unread = False
-        return k
 
     cdef int64_t handshake(self, Py_ssize_t c) noexcept nogil:
         """The round trip of the handshake (ns), 0 if it cannot be seen."""
         cdef Conn *p = &self.tab.conn[c]
-        cdef int64_t i
-        cdef Seg *s
+        cdef Seg *s = self.tab.first_of(c)
         if p.syn_out < 0 or p.syn_in < 0:
             return 0
         if not p.synack_out:
             return p.got.t - p.out.t
-        for i in range(self.begin(c), self.end(c)):
-            s = &self.tab.seg[self.order[i]]
+        while s != NULL:
             if s.side == ARRIVED and s.flags & ACK and s.t > p.out.t:
                 return s.t - p.out.t
+            s = s.next
         return 0
 
     cdef int shift(self, Py_ssize_t c) noexcept nogil:
@@ -281,16 +196,6 @@ cdef class Timeline:
         if p.syn_out < 0 or p.syn_in < 0 or p.got.wscale == 255:
             return 0
         return 0 if p.out.wscale == 255 else min(14, <int>p.out.wscale)
-
-    cdef bint stands(self, int64_t i, int64_t end, uint32_t ack, uint32_t edge, int shift) noexcept nogil:
-        """Does the next ACK after segment i leave the window's right edge where it was: was nothing read until then?"""
-        cdef Seg *s
-        cdef int64_t k
-        for k in range(i, min(i + LOOK, end)):
-            s = &self.tab.seg[self.order[k]]
-            if s.side == SENT and not s.bad and not s.flags & (SYN | RST):
-                return after(s.ack, ack) and s.ack + (<uint32_t>s.win << shift) == edge
-        return False
 
     cdef uint32_t full_size(self, Py_ssize_t c) noexcept nogil:
         """Payload of a full segment, from the MSS that both sides announced."""
@@ -306,50 +211,171 @@ cdef class Timeline:
     cdef int reads(self, Py_ssize_t c, Moves *out) except -1:
         """Whether the application of connection c did not read as data arrived; `out`: its reads, if so.
 
-        Overwrites `out`, but keeps its memory. length -1: all that there was.
+        Overwrites `out`, but keeps its memory. length -1: all that there was. Comes behind `look`.
         """
-        # Mostly it did, and then a list of all the times would be made for nothing.
-        cdef Edge before = self.flow[c].e
-        out.n = 0
-        if not self.find_reads(c, NULL):
-            return False
-        self.flow[c].e = before
-        return self.find_reads(c, out)
-
-    cdef int find_reads(self, Py_ssize_t c, Moves *out) except -1:
-        """Whether the reader of connection c ever stalled; its reads are added to `out`."""
-        cdef int64_t i, t
-        cdef Seg *s
-        cdef uint32_t win, moved
-        cdef int shift = self.shift(c)
+        # Mostly it did, so `look` does not note its reads; where it did not, this goes through the window once more
         cdef Edge *e = &self.flow[c].e
-        if self.tab.conn[c].syn_out < 0 or self.tab.conn[c].syn_in < 0:
+        cdef Seg *s = self.tab.first_of(c)
+        cdef int shift = self.shift(c)
+        out.n = 0
+        if not e.stalled:
             return False
-        for i in range(self.begin(c), self.end(c)):
-            s = &self.tab.seg[self.order[i]]
+        e[0] = self.before
+        while s != NULL:
             if s.bad or s.flags & (SYN | RST):
-                continue
-            if s.side == ARRIVED:
+                pass
+            elif s.side == SENT:
+                offer(e, s, shift, out)
+            else:
                 e.mss = max(e.mss, s.len)
                 e.event = s.t + BEHIND
-                continue
-            win = <uint32_t>s.win << shift
-            if e.any and after(s.ack + win, e.edge):
-                moved = s.ack + win - e.edge
-                t = max(e.event + 1, s.t - LEAD)
-                if out != NULL:
-                    add(out, t, -1 if win >= e.most else <int64_t>moved, 0)
-                e.still = 0
-            elif e.any:
-                e.still += s.ack - e.ack
-                e.stalled |= e.still > 2 * max(e.mss, <uint32_t>MSS_LEAST)
-            e.most = max(e.most, win)
-            if not e.any or after(s.ack + win, e.edge):
-                e.edge = s.ack + win
-            e.ack = s.ack
-            e.any = True
-            e.event = s.t
-        return e.stalled
+            s = s.next
+        return True
+
+
+cdef inline int write(Flow *f, const Seg *s, Moves *out) except -1:
+    """A segment of the application's data, or of what else it did, was sent: notes the writes that this ends."""
+    cdef State *w = &f.w
+    cdef uint32_t end = s.seq + s.len, new
+    cdef bint more
+    if s.side == ARRIVED:       # a SYN or RST
+        arrive(f, s)
+        return 0
+    if s.flags & RST:
+        f.late_reset = True
+        if s.flags & ACK and s.seq == w.high and f.abort < 0:
+            f.abort = call_time(w, s.t)
+    elif s.len and not s.flags & SYN and after(end, w.high):
+        new = end - w.high
+        if f.run and held_back(w, s.t, f.ended, f.rtt):
+            # an end in a full segment, or Nagle's rule kept the rest of the write for this segment
+            add(out, f.run_t, f.run if f.ended else f.run + 1, 0)
+            new -= 0 if f.ended else 1
+            f.run = 0
+        if f.run == 0:  # the send queue was empty: what had been there would have filled the segment up
+            if w.una == w.high and s.t - w.event > IDLE:
+                out.fresh = True
+            f.run_t = w.written = call_time(w, s.t)
+        f.ended = False
+        if s.len < w.mss and not s.flags & FIN:
+            # Nagle's rule as the kernel has it: one small segment may be unacknowledged
+            f.nodelay |= after(w.sml, w.una) and after(w.sml, w.high - 1)
+            w.sml = end
+        f.run += new
+        w.high = end
+        w.flight = max(w.flight, w.high - w.una)
+        if s.flags & URG and s.urg:
+            f.run = flush_urgent(out, f.run_t, <uint32_t>f.run, s)
+        elif s.flags & PSH and s.len % w.mss == 0 and not s.flags & FIN:
+            f.ended = True    # of an skb that was cut; perhaps of the write
+        elif s.flags & (PSH | FIN):
+            more = s.flags & FIN and not s.flags & PSH
+            add(out, f.run_t, f.run, MSG_MORE if more else 0)
+            f.run = 0
+    elif s.len and not s.flags & SYN:
+        w.recover = w.high
+    if s.flags & FIN and f.fin < 0:
+        f.fin = w.written + 1 if s.len else call_time(w, s.t)
+        w.written = f.fin
+        w.high = end + 1
+    w.event = s.t
+    return 0
+
+
+cdef inline void arrive(Flow *f, const Seg *s) noexcept nogil:
+    cdef State *w = &f.w
+    cdef uint16_t flags = s.flags
+    if flags & (ACK | SYN | RST) == ACK:
+        w.sacked = s.nsack > 0
+        if after(s.ack, w.una):
+            w.una = s.ack
+    if flags & FIN and f.peer_fin < 0:
+        f.peer_fin = s.t
+    if f.fin >= 0 and s.len:
+        f.late_data = True
+    w.arrival = s.t
+    w.event = s.t + BEHIND
+
+
+cdef inline int64_t read_time(const Reader *r) noexcept nogil:
+    return (r.base + (READ_ACKED if r.acked else READ)) << 1
+
+
+cdef inline int64_t *read_before(Reader *r, const Seg *s, int shift, int64_t *out) noexcept nogil:
+    """Was the silence before a segment long enough for a read? Adds its time, and returns where the next one goes."""
+    cdef int64_t quiet = s.t - r.base
+    if not r.unread or quiet < QUIET_LEAST or quiet < (QUIET_IDLE if r.idle else QUIET_ACKED if r.acked else QUIET):
+        return out
+    if quiet < SOON and s.side == SENT and not s.len or quiet < LAG and stands(s, r.acked_to, r.edge, shift):
+        return out
+    out[0] = read_time(r)
+    # what follows may be the read's own doing, but not in the same moment
+    r.unread = False
+    return out + 1
+
+
+cdef inline void read_later(Reader *r, const Seg *s) noexcept nogil:
+    """A segment arrived: what is in it is there to be read."""
+    if s.len or s.flags & FIN:
+        if not r.unread or s.t - r.before > IDLE:
+            r.idle = s.t - r.before > IDLE
+        r.unread, r.acked, r.base, r.soonest = True, False, s.t, s.t
+    r.before = s.t
+
+
+cdef inline int64_t *answer(Reader *r, const Seg *s, int shift, int64_t *out) noexcept nogil:
+    """A segment was sent: behind a read, or by one? As `read_before`."""
+    cdef int64_t t
+    if r.unread and (s.len or s.flags & FIN) and after(s.seq + s.len + (s.flags & FIN), r.high):
+        t = s.t - LEAD - 1000
+        if t < r.soonest + BEHIND - 1000:
+            t = r.soonest + BEHIND - 1000
+        out[0] = t << 1
+        out += 1
+        r.unread = False
+    elif r.unread:
+        t = s.t - LEAD
+        if s.t - r.soonest < SOON and t > r.soonest + BEHIND:
+            out[0] = t << 1 | 1
+            out += 1
+        r.base, r.acked = s.t, True
+    r.edge = s.ack + (<uint32_t>s.win << shift)
+    r.acked_to = s.ack
+    if after(s.seq + s.len, r.high):
+        r.high = s.seq + s.len
+    r.before = s.t
+    return out
+
+
+cdef bint stands(const Seg *s, uint32_t ack, uint32_t edge, int shift) noexcept nogil:
+    """Does the next ACK from s on leave the window's right edge where it was: was nothing read until then?"""
+    cdef int k
+    for k in range(LOOK):
+        if s.side == SENT and not s.bad and not s.flags & (SYN | RST):
+            return after(s.ack, ack) and s.ack + (<uint32_t>s.win << shift) == edge
+        s = s.next
+        if s == NULL:
+            break
+    return False
+
+
+cdef inline int offer(Edge *e, const Seg *s, int shift, Moves *out) except -1:
+    """A segment was sent: how its window tells of the reader. `out` gets the read that moved it, unless it is NULL."""
+    cdef uint32_t win = <uint32_t>s.win << shift, right = s.ack + win
+    if e.any and after(right, e.edge):
+        if out != NULL:
+            add(out, max(e.event + 1, s.t - LEAD), -1 if win >= e.most else <int64_t>(right - e.edge), 0)
+        e.still = 0
+    elif e.any:
+        e.still += s.ack - e.ack
+        e.stalled |= e.still > 2 * max(e.mss, <uint32_t>MSS_LEAST)
+    e.most = max(e.most, win)
+    if not e.any or after(right, e.edge):
+        e.edge = right
+    e.ack = s.ack
+    e.any = True
+    e.event = s.t
+    return 0
 
 
 cdef void start(Flow *f, uint32_t high) noexcept nogil:
@@ -357,14 +383,6 @@ cdef void start(Flow *f, uint32_t high) noexcept nogil:
     f.w.high = f.w.una = f.w.sml = f.w.recover = f.r.high = high
     f.fin = f.abort = f.peer_fin = f.slot = -1
     f.fresh = f.begun = True
-
-
-cdef void arrive(State *w, const Seg *s) noexcept nogil:
-    if s.flags & ACK and not s.flags & (SYN | RST):
-        w.sacked = s.nsack > 0
-        if after(s.ack, w.una):
-            w.una = s.ack
-    w.arrival = s.t
 
 
 cdef bint held_back(const State *w, int64_t t, bint ended, int64_t rtt) noexcept nogil:
