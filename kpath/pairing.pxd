@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from .segments cimport Seg, Table
@@ -54,6 +55,7 @@ cdef struct Noted:              # the first difference of a connection: places i
     Py_ssize_t e
     uint32_t bits
 
+@cython.final
 cdef class Pairing:
     cdef Count *count           # of each connection
     cdef Py_ssize_t nconn, room
@@ -81,6 +83,5 @@ cdef class Pairing:
                      int64_t *mate) noexcept nogil
     cdef void gap(self, Py_ssize_t c, Py_ssize_t n, Py_ssize_t e, Py_ssize_t m, const int64_t *mate) noexcept nogil
     cdef void count_pair(self, Py_ssize_t c, Py_ssize_t e) noexcept nogil
-    cdef void count_compared(self, Py_ssize_t c, Py_ssize_t e, uint32_t bits) noexcept nogil
     cdef void count_one(self, Py_ssize_t c, Py_ssize_t e) noexcept nogil
     cdef void note(self, int64_t t, Py_ssize_t c, Py_ssize_t e, uint32_t bits) noexcept nogil

@@ -6,6 +6,7 @@ aligned again as `diff` does it (Myers, "An O(ND) Difference Algorithm and its V
 steps, so that the cost stays linear in the number of segments however much differs.
 """
 
+cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
@@ -69,6 +70,14 @@ cdef inline uint32_t differing(const Seg *a, const Seg *b, int64_t tolerance) no
         d = <int64_t><int32_t>(a.tsval - b.tsval)
         bits |= <uint32_t>(d > tolerance or -d > tolerance) << F_TSVAL
     return bits
+
+
+cdef inline bint alike(const Seg *a, const Seg *b, int64_t tolerance) noexcept nogil:
+    """Does no field differ? The quick answer: False may be wrong, where an ACK or urgent pointer does not count."""
+    cdef int64_t d = <int32_t>(a.tsval - b.tsval)
+    return (a.seq == b.seq and a.ack == b.ack and a.len == b.len and a.flags == b.flags and a.win == b.win and
+            a.urg == b.urg and a.opts == b.opts and a.ecn == b.ecn and a.ts == b.ts and d <= tolerance and
+            -d <= tolerance)
 
 
 cdef inline int origin(const int32_t *above, Py_ssize_t k, Py_ssize_t d, Py_ssize_t n, Py_ssize_t m,
@@ -309,6 +318,7 @@ cdef void agreed(const int64_t *mate, Py_ssize_t *n, Py_ssize_t *m) noexcept nog
     n[0], m[0] = i + 1, <Py_ssize_t>mate[i] + 1 if i >= 0 else 0
 
 
+@cython.final
 cdef class Pairing:
     """Compares a capture's table with the emitted segments' table (which has adopted its connections), as `add` says.
 
@@ -401,6 +411,8 @@ cdef class Pairing:
         cdef uint32_t bits
         cdef int64_t before = self.matched
         cdef bint settled
+        cdef Seg *a
+        cdef Seg *b
         if self.cap.conn[c].skip:
             return 0
         begin(&self.c, self.cap, c, &w.cap if w != NULL else NULL)
@@ -412,10 +424,11 @@ cdef class Pairing:
         self.noted.t = NEVER
         with nogil:
             while self.c.at < self.c.n and self.e.at < self.e.n:
-                bits = differing(seg_of(&self.c, self.c.at), seg_of(&self.e, self.e.at), self.tolerance)
+                a, b = seg_of(&self.c, self.c.at), seg_of(&self.e, self.e.at)
+                bits = 0 if alike(a, b, self.tolerance) else differing(a, b, self.tolerance)
                 if bits & ~<uint32_t>(1 << F_TSVAL):
                     break
-                self.count_compared(self.c.at, self.e.at, bits)
+                count_compared(self, self.c.at, self.e.at, bits)
                 self.c.at += 1
                 self.e.at += 1
         settled = self.c.at == self.c.n and self.e.at == self.e.n
@@ -544,23 +557,7 @@ cdef class Pairing:
                 j += 1
 
     cdef void count_pair(self, Py_ssize_t c, Py_ssize_t e) noexcept nogil:
-        self.count_compared(c, e, differing(seg_of(&self.c, c), seg_of(&self.e, e), self.tolerance))
-
-    cdef inline void count_compared(self, Py_ssize_t c, Py_ssize_t e, uint32_t bits) noexcept nogil:
-        """bits: the fields that differ."""
-        cdef int64_t d
-        cdef int f
-        if self.mate_c != NULL:
-            self.mate_c[self.c.list[c] - self.c.seg] = self.e.list[e] - self.e.seg
-            self.mate_e[self.e.list[e] - self.e.seg] = self.c.list[c] - self.c.seg
-        if bits == 0:
-            self.matched += 1
-            d = seg_of(&self.c, c).t - seg_of(&self.e, e).t
-            self.in_time += -1000000 <= d <= 1000000
-            return
-        for f in range(NFIELDS):
-            self.fields[f] += (bits >> f) & 1
-        self.note(seg_of(&self.c, c).t, c, e, bits)
+        count_compared(self, c, e, differing(seg_of(&self.c, c), seg_of(&self.e, e), self.tolerance))
 
     cdef void count_one(self, Py_ssize_t c, Py_ssize_t e) noexcept nogil:
         if c >= 0:
@@ -621,3 +618,20 @@ cdef class Pairing:
         if self.mate_e == NULL or not 0 <= i < self.emi.n:
             raise IndexError(i)
         return self.mate_e[i]
+
+
+cdef inline void count_compared(Pairing self, Py_ssize_t c, Py_ssize_t e, uint32_t bits) noexcept nogil:
+    """bits: the fields that differ."""
+    cdef int64_t d
+    cdef int f
+    if self.mate_c != NULL:
+        self.mate_c[self.c.list[c] - self.c.seg] = self.e.list[e] - self.e.seg
+        self.mate_e[self.e.list[e] - self.e.seg] = self.c.list[c] - self.c.seg
+    if bits == 0:
+        self.matched += 1
+        d = seg_of(&self.c, c).t - seg_of(&self.e, e).t
+        self.in_time += -1000000 <= d <= 1000000
+        return
+    for f in range(NFIELDS):
+        self.fields[f] += (bits >> f) & 1
+    self.note(seg_of(&self.c, c).t, c, e, bits)
