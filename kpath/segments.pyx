@@ -17,10 +17,14 @@ from libc.string cimport memset
 from .bigmem cimport Column, big_alloc, big_free, grow
 
 cdef extern from *:
-    void prefetch "__builtin_prefetch" (const void *p) nogil
+    """
+    /* gcc leaves out calls of a function that does nothing but prefetch, as one without effect: hence the asm */
+    #define prefetch(p) do { __builtin_prefetch(p); __asm__ volatile(""); } while (0)
+    """
+    void prefetch(const void *p) nogil
 
 cdef enum:
-    MANY = 256          # connections that a cache has not room for
+    MANY = 8192         # connections that a cache has not room for
     FETCH = 8           # segments looked ahead to fetch theirs
 
 FLAG_NAMES = ((0x02, "S"), (0x01, "F"), (0x04, "R"), (0x08, "P"), (0x20, "U"), (0x40, "E"), (0x80, "W"), (0x100, "A"),
