@@ -2,6 +2,7 @@
 
 KPATH_DEBUG=1          bounds checks, pool poisoning, -O1 -g
 KPATH_SANITIZE=LIST    with KPATH_DEBUG: the C sanitizers' flags, e.g. "address,undefined"
+KPATH_COUNT=1          count which way conditions go, see bench/branches.py
 """
 import gc
 import multiprocessing
@@ -24,6 +25,7 @@ import unity  # noqa: E402
 
 DEBUG = os.environ.get("KPATH_DEBUG") == "1"
 SANITIZE = os.environ.get("KPATH_SANITIZE", "")
+COUNT = os.environ.get("KPATH_COUNT") == "1"
 JOBS = int(os.environ.get("KPATH_JOBS") or multiprocessing.cpu_count())
 
 # The kernel is compiled with these two, and its arithmetic relies on them.
@@ -32,8 +34,10 @@ CFLAGS += ["-O1", "-g", "-DKPATH_DEBUG=1"] if DEBUG else ["-O3", "-g0"]
 CFLAGS += ["-Wno-unused-function", "-Wno-unused-variable", "-Wno-unused-but-set-variable",
            "-Wno-address-of-packed-member"]
 # The kernel side: what -O3 does to loops makes nothing faster there, but more inlining than it allows does.
-INLINING = {"inline-unit-growth": 300, "large-unit-insns": 100_000, "inline-min-speedup": 15,
-            "early-inlining-insns": 14, "max-inline-insns-single": 200, "max-inline-insns-auto": 200}
+# A branch marked as unlikely is one that ordinary traffic does not take at all: see kpath_c/branches.py.
+INLINING = {"builtin-expect-probability": 100, "inline-unit-growth": 300, "large-unit-insns": 100_000,
+            "inline-min-speedup": 5, "early-inlining-insns": 14, "max-inline-insns-single": 400,
+            "max-inline-insns-auto": 400}
 KERNEL = ["-O2", *(word for name, n in INLINING.items() for word in ("--param", f"{name}={n}"))]
 # The driver: what is declared inline is to be so however long it is.
 DRIVER = ["--param", "max-inline-insns-single=1000"]
@@ -49,7 +53,7 @@ def taken(flags: list[str]) -> bool:
         return True     # the build itself tells that there is none
 
 
-if DEBUG or not taken(KERNEL):
+if DEBUG or COUNT or not taken(KERNEL):
     KERNEL = DRIVER = []
 LDFLAGS = []
 if DEBUG and SANITIZE:
@@ -71,7 +75,7 @@ DIRECTIVES = {
 # The traced variant calls back at both ends of each function. It need not be fast, but build quickly.
 TRACED = ["-O0", "-g0", "-finstrument-functions",
           "-finstrument-functions-exclude-function-list=__Pyx,__pyx_pw,__pyx_pf,__pyx_tp,__pyx_gb,__pyx_mod,__pyx_pymod"]
-BUILD = Path("build") / ("debug" if DEBUG else "release")  # the C text differs
+BUILD = Path("build") / ("counting" if COUNT else "debug" if DEBUG else "release")  # the C text differs
 
 
 def extension(name: str, source: Path, *flags: str, depends: tuple[Path, ...] = ()) -> Extension:
@@ -88,12 +92,14 @@ def flags_file() -> Path:
 def extensions() -> list[Extension]:
     """The kernel side, the same traced, and one for each .pyx of the driver: what takes longest comes first."""
     gc.disable()  # a quarter of the compiler's time, for a tenth more memory
-    kernel = unity.write(ROOT, BUILD / "unity")
+    kernel = unity.write(ROOT, BUILD / "unity", COUNT)
     driver = sorted(p.relative_to(ROOT) for p in (ROOT / "kpath").rglob("*.pyx"))
     made = cythonize([extension("kpath_c.host", kernel, *KERNEL),
                       *(extension(".".join(p.with_suffix("").parts), p, *DRIVER) for p in driver)],
                      compiler_directives=DIRECTIVES, nthreads=JOBS, build_dir=str(BUILD / "c"))
     gc.enable()
+    if COUNT:
+        return made
     in_c = Path(made[0].sources[0])
     traced = unity.put(in_c.with_name("traced.c"), unity.TRACED_C)
     return [made[0], extension("kpath_c.traced", traced, *TRACED, depends=(in_c,)), *made[1:]]

@@ -10,9 +10,12 @@ tracer. setup.py calls this.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from pathlib import Path
+
+from branches import COUNTERS, Branches, Counting
 
 MODULE = "host"
 PARTS = "parts"
@@ -68,8 +71,8 @@ def statements(text: str) -> list[str]:
 class Unity:
     """The joined module, as it grows."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, branches: Branches) -> None:
+        self.root, self.branches = root, branches
         package = root / "kpath_c"
         self.sources = sorted(package.rglob("*.pyx"))
         self.inlines = sorted(p for p in package.glob("net_*.pxd") if not p.with_suffix(".pyx").exists())
@@ -103,10 +106,17 @@ class Unity:
                 if m.group(1) not in self.modules:
                     self.imports.append(text.rstrip())
             elif not declarations or self.belongs(text):
-                kept = word.sub(lambda m: renamed[m[1]], text)
+                kept = word.sub(lambda m: renamed[m[1]], self.hinted(text, path))
                 self.note_function(text, path, renamed)
             out.append(kept or "\n" * text.count("\n"))
         self.parts[path.relative_to(self.root / "kpath_c").as_posix()] = "\n".join(out)
+
+    def hinted(self, text: str, path: Path) -> str:
+        """A statement's text; of a function of C the conditions have their hints."""
+        name = function_name(text)
+        if name is None or path.stem in UNTRACED or " nogil:" not in text:
+            return text
+        return self.branches.marked(text, path.name, name)
 
     def belongs(self, text: str) -> bool:
         if BLOCK.match(text):
@@ -150,7 +160,8 @@ class Unity:
             self.add(path)
         self.parts["tracer.pxi"] = (self.root / "kpath_c" / "tracer.pxi").read_text()
         includes = [f'include "{PARTS}/{name}"' for name in self.parts]
-        return "\n".join([*dict.fromkeys(self.imports), "", *includes, "", self.table()])
+        counters = COUNTERS if isinstance(self.branches, Counting) else ""
+        return "\n".join([*dict.fromkeys(self.imports), counters, *includes, "", self.table()])
 
 
 def put(target: Path, text: str) -> Path:
@@ -161,11 +172,17 @@ def put(target: Path, text: str) -> Path:
     return target
 
 
-def write(root: Path, folder: Path) -> Path:
-    """Writes the joined module and its parts into `folder`; the path of the first."""
-    unity = Unity(root)
+def write(root: Path, folder: Path, counting: bool = False) -> Path:
+    """Writes the joined module and its parts into `folder`; the path of the first.
+
+    counting: the module counts where its conditions go, and `conditions.json` beside it says which those are.
+    """
+    branches = Counting() if counting else Branches(root / "kpath_c" / "branches.txt")
+    unity = Unity(root, branches)
     target = folder / f"{MODULE}.pyx"
     text = unity.text()
     for name, part in unity.parts.items():
         put(folder / PARTS / name, part)
+    if isinstance(branches, Counting):
+        put(folder / "conditions.json", json.dumps(branches.keys))
     return put(target, text)

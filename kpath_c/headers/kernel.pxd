@@ -1176,15 +1176,15 @@ cdef inline u32 get_random_u32_above(net *n, u32 floor) noexcept nogil:
 # ---------------------------------------------------------------------------------------------- hooks
 
 cdef inline void trace_event(sock *sk, int event, sk_buff *skb, s64 arg) noexcept nogil:
-    if sk.sk_net.hooks.trace != NULL:
+    if unlikely(sk.sk_net.hooks.trace != NULL):
         sk.sk_net.hooks.trace(sk.sk_net.hooks.ctx, event, sk, skb, arg)
 
 cdef inline void trace_net_event(net *n, int event, sk_buff *skb, s64 arg) noexcept nogil:
-    if n.hooks.trace != NULL:
+    if unlikely(n.hooks.trace != NULL):
         n.hooks.trace(n.hooks.ctx, event, NULL, skb, arg)
 
 cdef inline void trace_tcp_probe(sock *sk, sk_buff *skb) noexcept nogil:
-    if sk.sk_net.hooks.tcp_probe != NULL:
+    if unlikely(sk.sk_net.hooks.tcp_probe != NULL):
         sk.sk_net.hooks.tcp_probe(sk.sk_net.hooks.ctx, sk, skb)
     trace_event(sk, EV_TCP_PROBE, skb, 0)
 
@@ -1204,7 +1204,7 @@ cdef inline void trace_tcp_retransmit_synack(sock *sk, request_sock *req) noexce
 
 # sk may be NULL: a reset that no socket sends.
 cdef inline void trace_tcp_send_reset(net *n, sock *sk, sk_buff *skb, int reason) noexcept nogil:
-    if n.hooks.trace != NULL:
+    if unlikely(n.hooks.trace != NULL):
         n.hooks.trace(n.hooks.ctx, EV_SEND_RESET, sk, skb, reason)
 
 cdef inline void trace_tcp_receive_reset(sock *sk) noexcept nogil:
