@@ -9,9 +9,9 @@ import json
 import socket
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
+from .callset import AF_INET6, Call, Calls
 from .errors import InputError, at
 
 LEVELS = {
@@ -150,7 +150,6 @@ POLL = {
     "WRBAND": 0x200,
     "RDHUP": 0x2000,
 }
-AF_INET6 = 10
 #: what Host's `socket` takes for an address family
 FAMILIES: dict[Any, int] = {"AF_INET": 0, 2: 0, "AF_INET6": AF_INET6, AF_INET6: AF_INET6}
 HOW = {"SHUT_RD": 0, "SHUT_WR": 1, "SHUT_RDWR": 2, "RD": 0, "WR": 1, "RDWR": 2}
@@ -160,69 +159,6 @@ SOCKADDR_STORAGE = 128
 MAX_THREAD = 1 << 31
 WITHOUT_SOCKET = {"socket"}
 BIG = 1 << 62
-
-
-@dataclass
-class Call:
-    """One call for `Host.add_call`; `op` is a name of its OPS. Times ns since the epoch."""
-
-    t0: int
-    t1: int
-    thread: int
-    slot: int
-    op: str
-    a: tuple[int, int, int, int] = (0, 0, 0, 0)
-    s: str = ""
-    ret: int | None = None
-    errno: int | None = None
-    line: int = 0
-
-
-@dataclass
-class Calls:
-    """All calls of a replay. `inferred` calls come from the capture, and data is then read as it arrives."""
-
-    path: str
-    items: list[Call] = field(default_factory=list)
-    names: dict[str, int] = field(default_factory=dict)
-    descriptors: dict[tuple[str, int], int] = field(default_factory=dict)
-    bound: list[tuple[str, int]] = field(default_factory=list)
-    connected: list[tuple[str, int]] = field(default_factory=list)
-    inferred: bool = False
-    signed: bool = False  # a key for signatures (RFC 2385) is set
-    rows: memoryview[int] | None = None  # of inferred calls instead of `items`: for Host.add_calls
-    ops: dict[str, int] = field(default_factory=dict)  # the numbers of the calls in `rows`
-    plans: tuple[memoryview[int], memoryview[int]] | None = None  # when readers read: for Host.plan_reads
-    not_read: list[int] = field(default_factory=list)  # slots that read by calls although the rest reads as it arrives
-    longer: list[tuple[int, int, int]] = field(default_factory=list)  # writes that go on: slot, bytes, thread
-    warnings: list[str] = field(default_factory=list)
-    slots: int = 0
-
-    def listed(self) -> list[Call]:
-        """All calls, as objects; made now where there are only rows."""
-        if self.rows is not None and not self.items:
-            names = {number: name for name, number in self.ops.items()}
-            for i in range(0, len(self.rows), 8):
-                t0, thread, slot, op, a0, a1, a2, _ = self.rows[i : i + 8]
-                self.items.append(Call(t0, -1, thread, slot, names[op], (a0, a1, a2, 0)))
-        return self.items
-
-    def open(self, name: str, fd: int | None) -> int:
-        """The slot of a socket that is opened. Threads use one name for sockets of their own: the fd decides."""
-        known = self.names.get(name) if fd is None or fd < 0 else self.descriptors.get((name, fd))
-        if known is None:
-            known = self.slots
-            self.slots += 1
-        self.names[name] = known
-        if fd is not None and fd >= 0:
-            self.descriptors[name, fd] = known
-        return known
-
-    def find(self, name: str, fd: int | None) -> int | None:
-        """The slot of a socket in use; without a descriptor, the one last opened under that name."""
-        if fd is not None and (name, fd) in self.descriptors:
-            return self.descriptors[name, fd]
-        return self.names.get(name)
 
 
 class Line:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import mmap
 import os
 import stat
-import struct
 import sys
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from .errors import InputError, at
 from .records import LINKS, Walk
+
+TYPE_CHECKING = False  # typing takes longer to import than a short replay
+if TYPE_CHECKING:
+    from typing import Literal
 
 Bytes = bytearray | mmap.mmap
 NO_ROWS = memoryview(array("q"))
@@ -56,7 +58,6 @@ HEADERS = {
 WHOLE = sys.maxsize  # a window that any capture fits into
 
 
-@dataclass
 class Capture:
     """One capture, a window at a time: the file's bytes, and columns with one entry an IP packet, in file order.
 
@@ -67,20 +68,17 @@ class Capture:
     `buf` is mutable (checksums are filled in), but the file keeps its contents.
     """
 
-    path: str
-    buf: Bytes
-    walk: Walk
-    window: int
-    linktype: int = -1  # the first interface's; a pcapng file's may differ in link type and resolution
-    snaplen: int = 0
-    t: memoryview[int] = NO_ROWS
-    off: memoryview[int] = NO_ROWS
-    caplen: memoryview[int] = NO_ROWS
-    origlen: memoryview[int] = NO_ROWS
-    number: Sequence[int] = ()
-    link: memoryview[int] = NO_ROWS
-    warnings: list[str] = field(default_factory=list)
-    before: int = 0  # offset of the window before
+    def __init__(self, path: str, buf: Bytes, window: int) -> None:
+        self.path = path
+        self.buf = buf
+        self.walk = Walk(buf)
+        self.window = window
+        self.linktype = -1  # the first interface's; a pcapng file's may differ in link type and resolution
+        self.snaplen = 0
+        self.t = self.off = self.caplen = self.origlen = self.link = NO_ROWS
+        self.number: Sequence[int] = ()
+        self.warnings: list[str] = []
+        self.before = 0  # offset of the window before
 
     @property
     def packets(self) -> int:
@@ -132,7 +130,7 @@ def read(path: str, window: int = WHOLE) -> Capture:
     buf = load(path)
     if len(buf) == 0:
         raise at(path, "expected a capture, found a file of length zero")
-    cap = Capture(path, buf, Walk(buf), window)
+    cap = Capture(path, buf, window)
     if len(buf) >= 4 and bytes(buf[:4]) == b"\x0a\x0d\x0d\x0a":
         blocks = Blocks(cap)
         cap.walk.pcapng(blocks.section, blocks.interface)
@@ -170,8 +168,9 @@ def read_header(cap: Capture) -> None:
         raise at(cap.path, f"expected a pcap or pcapng file, found the magic number {magic.hex()}")
     if len(head) < 24:
         raise at(cap.path, f"expected a file header of 24 bytes, found {len(head)}")
-    cap.snaplen, linktype = struct.unpack("<II" if little else ">II", head[16:])
-    cap.linktype = linktype & 0x0FFFFFFF  # the upper bits tell of a frame check sequence
+    order: Literal["little", "big"] = "little" if little else "big"
+    cap.snaplen = int.from_bytes(head[16:20], order)
+    cap.linktype = int.from_bytes(head[20:], order) & 0x0FFFFFFF  # the upper bits tell of a frame check sequence
     known(cap.path, cap.linktype)
     cap.walk.pcap(little, nano, cap.linktype)
 

@@ -6,16 +6,20 @@ from __future__ import annotations
 import argparse
 import gc
 import importlib
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
 
-from . import __version__, compare, output, report, shards
+from . import __version__, compare, report
 from .capture import WHOLE, Capture
 from .errors import InputError
-from .replay import prepare, replay
+from .replay import Result, prepare, replay
+
+TYPE_CHECKING = False  # typing takes longer to import than a short replay
+if TYPE_CHECKING:
+    from typing import Any
 
 MOST_JOBS = 256
 WINDOW = 1 << 15  # packets in memory at a time; fewer tell less of what the application did
@@ -23,8 +27,29 @@ LEFT: list[Any] = []  # results that stay as they are until the process ends
 EPILOG = """exit status: 0 all that was emitted agrees with the capture, 1 it differs, 2 usage or unreadable input"""
 
 
+class Formatter(argparse.HelpFormatter):
+    """Help as wide as the terminal."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=columns() - 2)  # without a width argparse imports all of shutil to ask for it
+
+
+def columns() -> int:
+    """How wide the terminal is."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isdecimal() and int(told):
+        return int(told)
+    try:
+        return os.get_terminal_size().columns or 80
+    except OSError:  # stdout is no terminal
+        return 80
+
+
 class Parser(argparse.ArgumentParser):
     """Reports bad usage in one line."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(formatter_class=Formatter, **settings)
 
     def error(self, message: str) -> Any:
         self.exit(2, f"kpath: {message} (see {self.prog} --help)\n")
@@ -41,7 +66,6 @@ def replay_parser(commands: Any) -> None:
     """`kpath replay`."""
     p = commands.add_parser(
         "replay",
-        help="replay captures, compare, report",
         epilog=EPILOG,
         description="Be the host that took part in a capture, and compare what it sends.",
     )
@@ -71,24 +95,28 @@ def replay_parser(commands: Any) -> None:
     p.set_defaults(run=run_replay)
 
 
-#: the module of each command, and the function in it that adds its options; imported only when it is asked for
+#: what each command does, its module, and the function in that that adds its options; imported only when asked for
 COMMANDS = {
-    "replay": ("kpath.cli", "replay_parser"),
-    "drill": ("kpath.drill.command", "drill_parser"),
-    "callgraph": ("kpath.callgraph.command", "callgraph_parser"),
-    "seeds": ("kpath.seeds.command", "seeds_parser"),
-    "bench": ("kpath.bench.command", "bench_parser"),
+    "replay": ("replay captures, compare, report", "kpath.cli", "replay_parser"),
+    "drill": ("run packetdrill scripts in virtual time", "kpath.drill.command", "drill_parser"),
+    "callgraph": ("show which kernel functions ran for a packet, a call, a timer", "kpath.callgraph.command",
+                  "callgraph_parser"),
+    "seeds": ("show where the functions of the founding call graphs are", "kpath.seeds.command", "seeds_parser"),
+    "bench": ("measure the hot paths and whole replays on this machine", "kpath.bench.command", "bench_parser"),
 }
 
 
 def parser(argv: Sequence[str]) -> argparse.ArgumentParser:
-    """The command line: that of the command that `argv` begins with, or all of it."""
+    """The command line: that of the command that `argv` begins with, or only the names of all."""
     p = Parser(prog="kpath", description="Linux's TCP path as a library: replays captures through it.", epilog=EPILOG)
     p.add_argument("--version", action="version", version=f"kpath {__version__}")
     commands = p.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
-    for name in argv[:1] if argv and argv[0] in COMMANDS else COMMANDS:
-        module, function = COMMANDS[name]
+    if argv and argv[0] in COMMANDS:
+        _, module, function = COMMANDS[argv[0]]
         getattr(importlib.import_module(module), function)(commands)
+    else:
+        for name, (text, _, _) in COMMANDS.items():
+            commands.add_parser(name, help=text)
     return p
 
 
@@ -99,7 +127,10 @@ def warn(text: str) -> None:
 
 def run_replay(args: argparse.Namespace) -> int:
     """Replays each capture; the exit status is the worst one's."""
-    output.check_names(args.write, args.state)
+    if args.write or args.state:
+        from . import output  # noqa: PLC0415
+
+        output.check_names(args.write, args.state)
     if len(args.captures) > 1 and (args.write or args.state):
         raise InputError("--write and --state take one capture at a time")
     if args.json and "-" in (args.write, args.state):
@@ -120,7 +151,7 @@ def run_replay(args: argparse.Namespace) -> int:
         worst = max(worst, status)
         summaries.append(summary)
     if args.json:
-        output.write_json(summaries[0] if len(summaries) == 1 else {"captures": summaries})
+        write_json(summaries[0] if len(summaries) == 1 else {"captures": summaries})
     return worst
 
 
@@ -143,6 +174,8 @@ def one(path: str, args: argparse.Namespace, leave: bool) -> tuple[int, dict[str
     """
     most = None if args.json or args.verbose else report.SHOWN
     if args.jobs > 1:
+        from . import shards  # noqa: PLC0415
+
         prepared = prepare(path, local=args.local, host=args.host, sysctls=args.sysctl, window=WINDOW)
         status, summary = shards.replay(prepared, args.jobs, most)
         tell(summary, prepared.capture, args)
@@ -159,10 +192,8 @@ def one(path: str, args: argparse.Namespace, leave: bool) -> tuple[int, dict[str
         window=WHOLE if args.write or args.state else WINDOW,
     )
     try:
-        if args.write:
-            output.write_segments(result, args.write)
-        if args.state:
-            output.write_state(result, args.state)
+        if args.write or args.state:
+            write_files(result, args)
         summary = compare.summary(result, most)
         tell(summary, result.capture, args)
         return result.status, summary
@@ -171,6 +202,22 @@ def one(path: str, args: argparse.Namespace, leave: bool) -> tuple[int, dict[str
             LEFT.append(result)
         else:
             result.close()
+
+
+def write_files(result: Result, args: argparse.Namespace) -> None:
+    """Writes the files that are asked for."""
+    from . import output  # noqa: PLC0415
+
+    if args.write:
+        output.write_segments(result, args.write)
+    if args.state:
+        output.write_state(result, args.state)
+
+
+def write_json(value: Any) -> None:
+    """One JSON object on stdout."""
+    # dumps(), as dump() writes bit by bit and in Python: ten times slower where there are many connections
+    sys.stdout.write(json.dumps(value, separators=(",", ":")) + "\n")
 
 
 def tell(summary: dict[str, Any], capture: Capture, args: argparse.Namespace) -> None:

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .localside import endpoint
 from .replay import FEW, Result
 from .segments import FLAG_NAMES
+
+TYPE_CHECKING = False  # typing takes longer to import than a short replay
+if TYPE_CHECKING:
+    from typing import Any
 
 FIELD_OF = {"length": "len", "window": "win", "missing": "flags", "extra": "flags", "options": "opts"}
 #: fields in the order in which a difference in one makes those behind it follow

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .handshakes import first_syn
 from .hostfile import HostSpec
 from .segments import Table
+
+TYPE_CHECKING = False  # typing takes longer to import than a short replay
+if TYPE_CHECKING:
+    from typing import Any
 
 MS = 1_000_000
 WHERE = "the capture"

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
-from dataclasses import dataclass, field
-from typing import Any
 
 from .errors import at
+from .segments import dotted, packed
+
+TYPE_CHECKING = False  # typing takes longer to import than a short replay
+if TYPE_CHECKING:
+    from typing import Any
 
 KEYS = {"kernel", "hz", "addr", "device", "route", "qdisc", "clock", "sysctl"}
 DEVICE = {"mtu", "tso", "gso", "gro", "rx", "before_gro"}
@@ -105,30 +107,29 @@ UNITS = {
 }
 
 
-@dataclass
 class Route:
     """One route with its metrics. Times in ms, all else in the units of `ip route`."""
 
-    dst: str
-    prefixlen: int
-    metrics: dict[str, int | str] = field(default_factory=dict)
-    locks: set[str] = field(default_factory=set)
-    features: set[str] = field(default_factory=set)
+    def __init__(self, dst: str, prefixlen: int) -> None:
+        self.dst, self.prefixlen = dst, prefixlen
+        self.metrics: dict[str, int | str] = {}
+        self.locks: set[str] = set()
+        self.features: set[str] = set()
 
 
-@dataclass
 class HostSpec:
     """A host file, read and checked as far as that is possible without the kernel side."""
 
-    kernel: str = "6.18"
-    hz: int = 250
-    addrs: list[str] = field(default_factory=list)
-    device: dict[str, Any] = field(default_factory=dict)
-    clock: dict[str, int] | None = None
-    routes: list[Route] = field(default_factory=list)
-    qdisc: str | None = None
-    sysctls: list[tuple[str, str, str]] = field(default_factory=list)  # (where it was set, name, value)
-    warnings: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.kernel = "6.18"
+        self.hz = 250
+        self.addrs: list[str] = []
+        self.device: dict[str, Any] = {}
+        self.clock: dict[str, int] | None = None
+        self.routes: list[Route] = []
+        self.qdisc: str | None = None
+        self.sysctls: list[tuple[str, str, str]] = []  # (where it was set, name, value)
+        self.warnings: list[str] = []
 
     @property
     def congestion_control(self) -> str:
@@ -205,10 +206,9 @@ def addresses(value: Any, where: str) -> list[str]:
     out = []
     for item in items:
         try:
-            address = ipaddress.ip_address(text(item, where, "addr"))
+            out.append(dotted(packed(text(item, where, "addr"))))
         except ValueError:
             raise at(where, f"addr: expected an IP address, found {item!r}") from None
-        out.append(str(address))
     return out
 
 
@@ -328,10 +328,20 @@ def destination(words: list[str], where: str, line: str) -> Route:
         v6 = "inet6" not in words and ("pref" in words or any(":" in word for word in words))
         return Route("::", 0) if v6 else Route("0.0.0.0", 0)
     try:
-        net = ipaddress.ip_network(words[0], strict=False)
+        return Route(*network(words[0]))
     except ValueError:
         raise at(where, f"route: expected a destination, found {words[0]!r} in {line!r}") from None
-    return Route(str(net.network_address), net.prefixlen)
+
+
+def network(prefix: str) -> tuple[str, int]:
+    """`ADDR` or `ADDR/LENGTH` without the bits of the host, and the length. ValueError: neither."""
+    address, slash, length = prefix.partition("/")
+    number = packed(address)
+    bits = 128 if ":" in address else 32
+    n = int(length) if slash else bits
+    if not 0 <= n <= bits:
+        raise ValueError(f"a prefix of {n} bits")
+    return dotted(number >> bits - n << bits - n), n
 
 
 def route_word(route: Route, words: list[str], i: int, where: str, line: str, warnings: list[str]) -> int:

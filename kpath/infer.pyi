@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-from .calls import Calls
+from .callset import Calls
 from .segments import Table
 
 class Inference:

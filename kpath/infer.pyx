@@ -11,7 +11,7 @@ from .bigmem cimport Column, grow
 from .segments cimport Conn, Table
 from .timeline cimport CONNECT_LEAD, SETTLED, Flow, Move, Moves, Timeline
 
-from .calls import AF_INET6, Calls
+from .callset import AF_INET6, Calls
 
 cdef enum:
     US = 1000

@@ -3,23 +3,20 @@
 
 from __future__ import annotations
 
-import ipaddress
-from dataclasses import dataclass
-
 from .errors import at
-from .segments import Table, packed
+from .segments import Table, dotted, packed
 
 INITIAL_TTLS = (64, 128, 255)
 NEAR = 1_000_000  # ns within which a host answers itself; a network may be slower
 Directions = dict[tuple[str, str], list[int]]
 
 
-@dataclass
 class LocalSide:
-    """(address, port or 0 for any), and in words where that is known from."""
+    """The host's own addresses, and in words where they are known from."""
 
-    ends: list[tuple[str, int]]
-    why: str
+    def __init__(self, ends: list[tuple[str, int]], why: str) -> None:
+        self.ends = ends  # (address, port or 0 for any)
+        self.why = why
 
     def numbers(self) -> list[tuple[int, int]]:
         """The same with numbers for the addresses, as segments.packed() gives them."""
@@ -49,7 +46,7 @@ def parse(options: list[str]) -> LocalSide:
     for option in options:
         address, port = parts(option)
         try:
-            ends.append((str(ipaddress.ip_address(address)), 0 if port is None else int(port)))
+            ends.append((dotted(packed(address)), 0 if port is None else int(port)))
         except ValueError:
             raise at("--local", f"expected ADDR[:PORT] or [ADDR]:PORT, found {option!r}") from None
         if not 0 <= ends[-1][1] <= 65535:

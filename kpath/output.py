@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Files that a replay writes: emitted segments (pcap, pcapng), and probe records (jsonl, csv, parquet)."""
+"""Files that a replay may write: emitted segments (pcap, pcapng), and probe records (jsonl, csv, parquet)."""
 
 from __future__ import annotations
 
@@ -134,9 +134,3 @@ def write_state(result: Result, path: str) -> None:
     else:
         with opened(path) as f:
             f.writelines(json.dumps(r, separators=(",", ":")).encode() + b"\n" for r in records)
-
-
-def write_json(value: Any) -> None:
-    """One JSON object on stdout."""
-    # dumps(), as dump() writes bit by bit and in Python: ten times slower where there are many connections
-    sys.stdout.write(json.dumps(value, separators=(",", ":")) + "\n")

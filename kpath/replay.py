@@ -7,13 +7,10 @@ import importlib
 from array import array
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
-from typing import Any
 
-from . import calls as calls_module
 from . import capture as capture_module
-from . import facts, handshakes, hostfile, localside
-from .calls import Calls
+from . import handshakes, hostfile, localside
+from .callset import Calls
 from .capture import WHOLE, Capture
 from .errors import InputError, at
 from .hostfile import HostSpec
@@ -21,6 +18,13 @@ from .infer import Inference
 from .localside import LocalSide, endpoint
 from .pairing import Pairing
 from .segments import Table
+
+TYPE_CHECKING = False  # typing takes longer to import than a short replay
+if TYPE_CHECKING:
+    from typing import Any
+
+    #: Called with the host and what it is given; what it returns is entered while the host runs
+    Watch = Callable[[Any, "Feed"], AbstractContextManager[None]]
 
 Progress = Callable[[float], None]
 KERNEL_SIDE = "kpath_c.host"
@@ -31,39 +35,34 @@ SENT, SYN = 1, 2  # Seg.side, TCP flag
 PACED = ("bbr",)  # congestion controls that space segments out by themselves
 
 
-@dataclass
 class Feed:
     """What a host is given."""
 
-    capture: Capture
-    table: Table
-    calls: Calls
-    arrivals: tuple[memoryview[int], ...]
+    def __init__(self, capture: Capture, table: Table, calls: Calls, arrivals: tuple[memoryview[int], ...]) -> None:
+        self.capture, self.table, self.calls = capture, table, calls
+        self.arrivals = arrivals
 
 
-#: Called with the host and what it is given; what it returns is entered while the host runs
-Watch = Callable[[Any, Feed], AbstractContextManager[None]]
-
-
-@dataclass
 class Result:
     """What a replay did. `host` stays open for its state until `close`.
 
     Of a replay in several windows `table`, `emitted` and `calls` hold the last one only.
     """
 
-    capture: Capture
-    local: LocalSide
-    spec: HostSpec
-    calls: Calls
-    table: Table
-    emitted: Table
-    pairing: Pairing
-    host: Any
-    packets_in: int
-    warnings: list[str] = field(default_factory=list)
-    skipped: int = 0  # connections that were open when the capture began
-    first_skipped: tuple[int, str] = (-1, "")  # of these, the first one's row and ends
+    def __init__(self, prepared: Prepared, windows: Windows, warnings: list[str], skipped: int,
+                 first_skipped: tuple[int, str]) -> None:
+        self.capture = prepared.capture
+        self.local = prepared.local
+        self.spec = prepared.spec
+        self.table = prepared.table
+        self.calls = windows.calls
+        self.emitted = windows.emitted
+        self.pairing = windows.pairing
+        self.host = windows.host
+        self.packets_in = windows.packets_in
+        self.warnings = warnings
+        self.skipped = skipped  # connections that were open when the capture began
+        self.first_skipped = first_skipped  # of these, the first one's row and ends
 
     @property
     def agrees(self) -> bool:
@@ -80,18 +79,17 @@ class Result:
         self.host.close()
 
 
-@dataclass
 class Prepared:
     """A capture that is read and understood, and the host that is to be built for it."""
 
-    capture: Capture
-    table: Table
-    local: LocalSide
-    spec: HostSpec
-    recorded: Calls | None
-    warnings: list[str]
-    kernel_side: Any
-    problems: dict[int, list[Any]]  # of packets: by kind, how many, the first one's number and what is wrong with it
+    def __init__(self, capture: Capture, table: Table, local: LocalSide, spec: HostSpec, recorded: Calls | None,
+                 warnings: list[str], kernel_side: Any, problems: dict[int, list[Any]]) -> None:
+        self.capture, self.table = capture, table
+        self.local, self.spec = local, spec
+        self.recorded = recorded
+        self.warnings = warnings
+        self.kernel_side = kernel_side
+        self.problems = problems  # of packets: by kind, how many, the first one's number and what is wrong with it
 
 
 def replay(
@@ -138,7 +136,7 @@ def prepare(
     wanted = localside.parse(list(local)) if local else None
     spec = hostfile.parse(host, "host") if isinstance(host, dict) else hostfile.read(host) if host else HostSpec()
     overrides = [hostfile.option(s) for s in sysctls]
-    recorded = calls_module.read(syscalls) if syscalls else None
+    recorded = read_calls(syscalls) if syscalls else None
     cap = capture_module.read(capture, window if recorded is None else WHOLE)
     table = Table().decode(cap.buf, cap.t, cap.off, cap.caplen, cap.origlen)
     problems: dict[int, list[Any]] = {}
@@ -199,8 +197,7 @@ def play(
         raise
     known = p.warnings + cap.warnings + packet_warnings(cap, p.problems)
     known += [open_warning(cap.path, n, ends)] if n else []
-    return Result(cap, p.local, p.spec, windows.calls, table, windows.emitted, windows.pairing, kernel,
-                  windows.packets_in, known + warnings, n, (row, ends))
+    return Result(p, windows, known + warnings, n, (row, ends))
 
 
 class Windows:
@@ -300,6 +297,10 @@ def complete_spec(spec: HostSpec, table: Table, side: LocalSide, from_file: bool
     for address, _ in side.ends:
         if address not in spec.addrs:
             spec.addrs.append(address)
+    if from_file and spec.clock is not None:
+        return
+    from . import facts  # noqa: PLC0415
+
     if not from_file:
         facts.from_capture(table, spec)
     if spec.clock is None:
@@ -320,8 +321,17 @@ def open_warning(path: str, n: int, ends: str) -> str:
     return f"{path}: {ends}{more}: open before the capture began (no SYN), not replayed"
 
 
+def read_calls(path: str) -> Calls:
+    """The recorded calls; most replays do without what reads them."""
+    from . import calls  # noqa: PLC0415
+
+    return calls.read(path)
+
+
 def check_calls(calls: Calls, table: Table, cap: Capture) -> None:
     """Do the recorded calls fit? Also finds the address of a `sendto` that was recorded without one."""
+    from .calls import check_fit  # noqa: PLC0415
+
     conns = [table.connection(i) for i in range(table.nconn)]
     active = [c for c in conns if c["syn_out"] >= 0 and not c["synack_out"]]
     for call in calls.items:
@@ -329,7 +339,7 @@ def check_calls(calls: Calls, table: Table, cap: Capture) -> None:
             call.s, call.a = active[0]["raddr"], (call.a[0], call.a[1], active[0]["rport"], 0)
     locals_ = {c["laddr"] for c in conns}
     remotes = {c["raddr"] for c in conns}
-    calls_module.check_fit(calls, locals_, remotes, cap.t[0], cap.t[len(cap.t) - 1])
+    check_fit(calls, locals_, remotes, cap.t[0], cap.t[len(cap.t) - 1])
 
 
 def kernel_module(name: str) -> Any:

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
-from typing import Any, TextIO
+import time
 
 from .capture import count
 from .localside import endpoint
+
+TYPE_CHECKING = False  # typing takes longer to import than a short replay
+if TYPE_CHECKING:
+    from typing import Any, TextIO
 
 COLOURS = {"good": "32", "bad": "31", "dim": "2", "bold": "1"}
 SHOWN = 12  # connections in the table unless -v
@@ -26,7 +29,7 @@ class Paint:
 
 def clock(ns: int) -> str:
     """Time of day in UTC, to the microsecond and beyond."""
-    return datetime.fromtimestamp(ns // 10**9, UTC).strftime("%H:%M:%S") + f".{ns % 10**9:09d}"
+    return time.strftime("%H:%M:%S", time.gmtime(ns // 10**9)) + f".{ns % 10**9:09d}"
 
 
 def percent(part: int, whole: int) -> str:

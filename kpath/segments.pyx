@@ -6,9 +6,6 @@ field is compared as read from the headers. Nothing here is a Python object per 
 table for itself.
 """
 
-import ipaddress
-import socket
-
 cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, qsort, realloc
@@ -22,6 +19,12 @@ cdef extern from *:
     #define prefetch(p) do { __builtin_prefetch(p); __asm__ volatile(""); } while (0)
     """
     void prefetch(const void *p) nogil
+
+cdef extern from "<arpa/inet.h>":
+    enum:
+        AF_INET
+        AF_INET6
+    int inet_pton(int family, const char *text, void *address) nogil
 
 cdef enum:
     MANY = 8192         # connections that a cache has not room for
@@ -137,17 +140,21 @@ def dotted(a):
     """A host-order address, as `packed` gives it, as text."""
     if a < V6:
         return f"{a >> 24}.{a >> 16 & 255}.{a >> 8 & 255}.{a & 255}"
-    return str(ipaddress.IPv6Address(a - V6))
+    from ipaddress import IPv6Address   # not inet_ntop(), which ends some addresses with a dotted one
+
+    return str(IPv6Address(a - V6))
 
 
 def packed(text):
     """An address as a host-order number; IPv6's have bit 128 set too. ValueError when it is none."""
-    try:
-        if ":" in text:
-            return V6 + int.from_bytes(socket.inet_pton(socket.AF_INET6, text), "big")
-        return int.from_bytes(socket.inet_pton(socket.AF_INET, text), "big")
-    except (OSError, UnicodeEncodeError):
-        raise ValueError(f"expected an IP address, found {text!r}") from None
+    cdef uint8_t address[16]
+    cdef bytes raw = text.encode("utf-8", "replace")
+    cdef bint v6 = ":" in text
+    if b"\0" in raw or inet_pton(AF_INET6 if v6 else AF_INET, raw, address) != 1:
+        raise ValueError(f"expected an IP address, found {text!r}")
+    if not v6:
+        return be32(address)
+    return V6 + ((int(be64(address)) << 64) | be64(address + 8))
 
 
 @cython.final

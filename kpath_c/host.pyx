@@ -9,7 +9,6 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
-import socket as _socket
 
 from kpath_c.headers.tcp cimport *
 from kpath_c.net_namespace cimport cleanup_net, setup_net
@@ -24,7 +23,10 @@ from kpath_c.shim.timer cimport timers_init
 from kpath_c.tcp_cong cimport tcp_ca_get_key_by_name
 from kpath_c.tcp_metrics cimport tcp_metrics_flush_all
 from kpath_c.snmp_names import ICMP, ICMP6, ICMP6_IN, IP, IP6, NET, TCP
-from kpath_c.dropreason_names import DROP_REASONS
+
+# of the C library; its header has macros that are names of members here
+cdef extern int inet_pton(int family, const char *text, void *addr) nogil
+cdef extern const char *inet_ntop(int family, const void *addr, char *text, unsigned int size) nogil
 
 OPS = {
     "socket": OP_SOCKET, "bind": OP_BIND, "listen": OP_LISTEN, "accept": OP_ACCEPT, "connect": OP_CONNECT,
@@ -64,18 +66,13 @@ ROUTE_FEATURES = {"ecn": 1, "tcp_usec_ts": 16}
 
 cdef int in6_of(str addr, in6_addr *out) except -1:
     """An address of either family, IPv4's mapped; ValueError names what was expected."""
-    cdef bytes packed
+    cdef bytes text = addr.encode("utf-8", "replace")
+    cdef bint v6 = ":" in addr
     cdef u32 v
-    try:
-        if ":" in addr:
-            packed = _socket.inet_pton(_socket.AF_INET6, addr)
-            memcpy(out, <const char *>packed, 16)
-        else:
-            packed = _socket.inet_pton(_socket.AF_INET, addr)
-            memcpy(&v, <const char *>packed, 4)
-            ipv6_addr_set_v4mapped(v, out)
-    except (OSError, UnicodeError):
-        raise ValueError(f"{addr!r}: expected an IPv4 or IPv6 address") from None
+    if b"\0" in text or inet_pton(AF_INET6 if v6 else AF_INET, text, out if v6 else <void *>&v) != 1:
+        raise ValueError(f"{addr!r}: expected an IPv4 or IPv6 address")
+    if not v6:
+        ipv6_addr_set_v4mapped(v, out)
     return 0
 
 
@@ -90,9 +87,12 @@ cdef inline int words_to_in6(const s64[::1] words, s64 number, in6_addr *out) ex
 
 
 cdef str str_of(const in6_addr *addr):
+    cdef char text[46]
     if ipv6_addr_v4mapped(addr):
-        return _socket.inet_ntop(_socket.AF_INET, (<const u8 *>addr)[12:16])
-    return _socket.inet_ntop(_socket.AF_INET6, (<const u8 *>addr)[:16])
+        inet_ntop(AF_INET, &addr.s6_addr32[3], text, sizeof(text))
+    else:
+        inet_ntop(AF_INET6, addr, text, sizeof(text))
+    return text.decode()
 
 
 cdef class _Column:
@@ -959,6 +959,7 @@ cdef class Host:
 
     def drops(self):
         """(ns, index of the arrival, the kernel's drop reason) of each packet that was dropped."""
+        from kpath_c.dropreason_names import DROP_REASONS
         self.alive()
         cdef s64 i
         return [(self.e.drops[i].t, self.e.drops[i].packet, DROP_REASONS[self.e.drops[i].reason]

@@ -13,7 +13,6 @@ def bench_parser(commands: Any) -> None:
     """Adds the subcommand."""
     p = commands.add_parser(
         "bench",
-        help="measure the hot paths and whole replays on this machine",
         description="Measure the hot paths and whole replays on this machine: the median and the best of some rounds, "
         "in ns of processor time. The repository's `python -m bench` compares with other programs.",
     )

@@ -19,7 +19,6 @@ def callgraph_parser(commands: Any) -> None:
     """Adds the subcommand."""
     p = commands.add_parser(
         "callgraph",
-        help="show which kernel functions ran for a packet, a call, a timer",
         description="Replay a capture and show, for each packet that arrived, each call and each timer, the tree "
         "of kernel functions that ran.",
     )

@@ -42,7 +42,6 @@ def drill_parser(commands: Any) -> None:
     """`kpath drill`."""
     p = commands.add_parser(
         "drill",
-        help="run packetdrill scripts in virtual time",
         epilog=EPILOG,
         description="Run packetdrill scripts against the port: no root, no device, no waiting.",
     )

@@ -18,7 +18,6 @@ def seeds_parser(commands: Any) -> None:
     """Adds the subcommand."""
     p = commands.add_parser(
         "seeds",
-        help="show where the functions of the founding call graphs are",
         description="For each function that the founding documents name: its file in the port, or what does its work "
         "in 6.18 and why. Fails if one is neither ported nor aliased.",
     )
