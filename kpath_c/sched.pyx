@@ -37,6 +37,10 @@ cdef enum:
     READ_YES = 1                # engine.auto_read, one a slot; 0: as auto_read_all says
     READ_NO = 2
     READ_PLANNED = 3            # at the times of its plan only, also while that has none
+
+    NEXT = 0                    # before_next(): nothing is due before the next event
+    AGAIN = 1                   # something was, and has been done
+    OVER = 2                    # the end comes first
     COLD_NS = 10000000          # a processor idle for longer has cold caches
     BATCH_GAP_NS = 45000        # arrivals closer than this come in one go
     SLICE_NS = 3000000          # a woken task waits no longer than this for the processor
@@ -591,6 +595,20 @@ cdef void runq_set(engine *e, task *t, s64 at) noexcept nogil:
     runq_add(e, t)
 
 
+cdef inline void runq_again(engine *e, task *t, s64 at) noexcept nogil:
+    """The same for a planned reader in the run queue whose turn is over: it comes behind others of that time."""
+    cdef runq_entry r
+    t.run_at = at
+    t.run_order = e.run_order
+    e.run_order += 1
+    if is_far(e, t):
+        heap_del(&e.runq, RUNQ, t.runq_pos)
+        far_add(e, t)
+        return
+    r.at, r.order, r.t = at, t.run_order, t
+    runq_place(e, t.runq_pos, r)
+
+
 cdef void runq_del(engine *e, task *t) noexcept nogil:
     cdef int i = t.runq_pos
     if i == NOT_QUEUED:
@@ -974,16 +992,6 @@ cdef void plan_resume(engine *e, socket *s) noexcept nogil:
         e.run_order = t.run_order
         plan_next(e, t)
         e.run_order = run_order
-
-
-cdef bint plan_due(engine *e, task *t) noexcept nogil:
-    """A planned reader's time has come: does it read? An entry may ask that an ACK be owed, which reading sends."""
-    cdef read_plan *p = &e.plans[t.sock.slot]
-    cdef bint if_owed = p.at[p.i] & 1
-    cdef tcp_sock *tp = tcp_sk(t.sock.sk)
-    p.i += 1
-    plan_next(e, t)
-    return not if_owed or tp.rcv_nxt != tp.rcv_wup
 
 
 cdef void reader_attach(engine *e, socket *s) noexcept nogil:
@@ -1385,11 +1393,10 @@ cdef void accept_attach(engine *e, socket *s) noexcept nogil:
 
 
 cdef void run_reader(engine *e, task *t) noexcept nogil:
-    """The automatic reader (or accepter) of a socket: takes all there is, without sleeping."""
+    """The automatic reader (or accepter) of a socket, but for planned ones: takes all there is, without sleeping."""
     cdef socket *s = t.sock
     cdef socket *ns
     cdef msghdr msg
-    cdef s64 ret
     if s == NULL or s.sk == NULL:
         return
     if t.reader == ACCEPTER:
@@ -1406,15 +1413,42 @@ cdef void run_reader(engine *e, task *t) noexcept nogil:
             e.slots[ns.slot] = ns
             e.auto_accept[s.slot] += 1
             reader_attach(e, ns)
-    if t.reader == PLANNED and not plan_due(e, t):
-        return
+    read_all(s)
+
+
+cdef void read_all(socket *s) noexcept nogil:
+    """Takes all that is there, without sleeping."""
+    cdef msghdr msg
     if s.sk.sk_receive_queue.qlen == 0:
         return
     memset(&msg, 0, sizeof(msghdr))
     msg.count = 1 << 30
-    ret = inet_recvmsg(s, &msg, 1 << 30, MSG_DONTWAIT)
-    if ret == 0 and e.oom:
+    inet_recvmsg(s, &msg, 1 << 30, MSG_DONTWAIT)
+
+
+cdef void run_planned(engine *e, task *t) noexcept nogil:
+    """The time of a planned reader, the first in the run queue, has come: queues it for its next one, and lets it read.
+
+    An entry of a plan may ask that an ACK be owed, which reading sends.
+    """
+    cdef socket *s = t.sock
+    cdef read_plan *p
+    cdef tcp_sock *tp
+    cdef bint if_owed
+    if s == NULL or s.sk == NULL:
+        runq_del(e, t)
         return
+    p = &e.plans[s.slot]
+    if_owed = p.at[p.i] & 1
+    p.i += 1
+    if p.i < p.n:
+        runq_again(e, t, p.at[p.i] >> 1)
+    else:
+        runq_del(e, t)
+        plan_next(e, t)
+    tp = tcp_sk(s.sk)
+    if not if_owed or tp.rcv_nxt != tp.rcv_wup:
+        read_all(s)
 
 
 cdef void task_sleep(engine *e, task *t, call_ev *c) noexcept nogil:
@@ -1506,15 +1540,16 @@ cdef void clock_to(engine *e, s64 t) noexcept nogil:
         advance_late(e.n, <u64>mono, e.tick_latency, e.hrtimer_latency)
 
 
-cdef inline void clock_before(engine *e, s64 t, u64 due) noexcept nogil:
-    """clock_to() where the next timer is known to be due at `due` (CLOCK_MONOTONIC)."""
-    cdef s64 mono = t - e.n.e.mono_to_real_ns
-    if mono < <s64>e.n.e.mono_ns:
+cdef inline void clock_soon(engine *e, s64 t) noexcept nogil:
+    """clock_to() where mostly no timer is due."""
+    cdef net *n = e.n
+    cdef s64 mono = t - n.e.mono_to_real_ns
+    if mono < <s64>n.e.mono_ns:
         return
-    if <u64>mono < due:
-        advance_quiet(e.n, <u64>mono)
+    if likely(<u64>mono < n.timers.quiet_ns):
+        advance_quiet(n, <u64>mono)
     else:
-        advance_late(e.n, <u64>mono, e.tick_latency, e.hrtimer_latency)
+        advance_late(n, <u64>mono, e.tick_latency, e.hrtimer_latency)
 
 
 cdef void vnet_hdr_gso(sk_buff *skb, u32 gso_size) noexcept nogil:
@@ -1736,64 +1771,83 @@ cdef void engine_run(engine *e, s64 until) noexcept nogil:
     engine_run_to(e, until, NEVER, -1)
 
 
+cdef int before_next(engine *e, s64 t, s64 until) noexcept nogil:
+    """What may come before the next event at `t`: the end, a timer, planned readers that are to enter the run queue."""
+    cdef net *n = e.n
+    cdef u64 due = n.timers.quiet_ns
+    cdef s64 end = min_s64(t, until)
+    cdef s64 tt
+    # When the next timer is due, or, if that is not asked for, a time behind `end` and not behind it.
+    if end == NEVER or end - n.e.mono_to_real_ns >= <s64>due:
+        due = next_interrupt_ns(n, e.tick_latency, e.hrtimer_latency)
+    tt = <s64>due + n.e.mono_to_real_ns if due != U64_MAX() else NEVER
+    if e.n_far and min_s64(t, tt) >= e.far_until:
+        far_comes_near(e, min_s64(t, tt))
+        return AGAIN
+    if tt <= t:
+        if tt > until:
+            return OVER
+        e.now = tt
+        clock_to(e, tt)
+        return AGAIN
+    return OVER if t > until or t == NEVER else NEXT
+
+
+cdef inline bint is_reached(const engine *e, s64 n_em, s64 call) noexcept nogil:
+    """Whether a run stops here."""
+    return e.n_em >= n_em or (e.stop_on_wake and e.n_wakes) or (call >= 0 and e.calls[call].state == CALL_DONE)
+
+
+cdef inline s64 next_call(const engine *e) noexcept nogil:
+    return e.calls[e.call_i].t0 if e.call_i < e.n_calls else NEVER
+
+
 cdef void engine_run_to(engine *e, s64 until, s64 n_em, s64 call) noexcept nogil:
     """The same, but stops where it stands once `n_em` segments have been emitted, or `call` is over."""
-    cdef s64 ta
-    cdef s64 tc
-    cdef s64 tw
-    cdef s64 tt
-    cdef s64 t
-    cdef s64 end
-    cdef s64 before
-    cdef u64 due
-    cdef task *w
     cdef net *n = e.n
+    cdef bint stops = n_em != NEVER or call >= 0 or e.stop_on_wake
+    cdef s64 last = min_s64(until, NEVER - 1)
+    cdef s64 ta, tw, t, before
+    cdef s64 tc = next_call(e)
+    cdef task *w
+    cdef int what
     listen_as_wanted(e)
     e.sends_known = 0
     while not e.oom:
-        if e.n_em >= n_em or (e.stop_on_wake and e.n_wakes) or (call >= 0 and e.calls[call].state == CALL_DONE):
+        if stops and is_reached(e, n_em, call):
             return
         ta = next_arrival(e) if e.arr_i < e.n_arr else NEVER
-        tc = e.calls[e.call_i].t0 if e.call_i < e.n_calls else NEVER
-        w = e.runq.entry[0].t if e.runq.n else NULL
-        tw = w.run_at if w != NULL else NEVER
+        tw = e.runq.entry[0].at if e.runq.n else NEVER
         t = min_s64(ta, min_s64(tc, tw))
-        # When the next timer is due, or, if that is not asked for, a time behind `end` and not behind it.
-        due = n.timers.quiet_ns
-        end = min_s64(t, until)
-        if end == NEVER or end - n.e.mono_to_real_ns >= <s64>due:
-            due = next_interrupt_ns(n, e.tick_latency, e.hrtimer_latency)
-        tt = <s64>due + n.e.mono_to_real_ns if due != U64_MAX() else NEVER
-        if e.n_far and min_s64(t, tt) >= e.far_until:
-            far_comes_near(e, min_s64(t, tt))
-            continue
-        if tt <= t:
-            if tt > until:
-                break
-            e.now = tt
-            clock_to(e, tt)
-            continue
-        if t > until or t == NEVER:
-            break
-        e.now = t
-        if ta == t and e.n_waiting and run_due(e):
-            continue
-        if ta == t:
-            before = e.n_em
-            clock_before(e, ta + arrival_latency(e, ta), due)
-            arrive_next(e)
-            after_arrival(e, ta, e.n_em - before)
-        elif tw == t:
-            if postpone(e, w):
+        if unlikely(t > last or t - n.e.mono_to_real_ns >= <s64>n.timers.quiet_ns or (e.n_far and t >= e.far_until)):
+            what = before_next(e, t, until)
+            if what == AGAIN:
                 continue
-            clock_before(e, tw, due)
-            task_run(e, w)
+            if what == OVER:
+                break
+        e.now = t
+        if ta == t:
+            if e.n_waiting and run_due(e):
+                continue
+            before = e.n_em
+            clock_soon(e, t + arrival_latency(e, t))
+            arrive_next(e)
+            after_arrival(e, t, e.n_em - before)
+        elif tw == t:
+            w = e.runq.entry[0].t
+            if w.reader == PLANNED:
+                clock_soon(e, t)
+                run_planned(e, w)
+            elif not postpone(e, w):
+                clock_soon(e, t)
+                task_run(e, w)
         else:
-            clock_before(e, tc + (e.call_latency if e.calls[e.call_i].op != OP_RECV else e.call_latency // 4), due)
+            clock_soon(e, t + (e.call_latency if e.calls[e.call_i].op != OP_RECV else e.call_latency // 4))
             e.call_i += 1
             if e.call_i + CALLS_AHEAD < e.n_calls:
                 prefetch(e.tasks[e.calls[e.call_i + CALLS_AHEAD].task])
             start_call(e, e.call_i - 1)
+            tc = next_call(e)
     if until != NEVER:
         clock_to(e, until)
 
