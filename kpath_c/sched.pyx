@@ -55,10 +55,10 @@ cdef enum:
     CROWD = 1
     HUNGRY = 2
     MANY_WAIT = 16              # from so many on they make a crowd
-    FAR_BUCKETS = 1 << 12
+    FAR_BUCKETS = 1 << 13
     THREADS_MIN = 63            # engine.threads_mask at first
     MAX_RW_COUNT = 0x7FFFF000   # no call moves more
-    FAR_SHIFT = 24              # a bucket is 17 ms
+    FAR_SHIFT = 21              # a bucket is 2 ms
     PIN_BUCKETS = 1 << 10       # at first
     CALLS_AHEAD = 6             # how many calls before its turn a thread's task is fetched into the cache
     MANY_SOCKETS = 256          # half a megabyte of them
