@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 MOST_JOBS = 256
-WINDOW = 1 << 15  # packets in memory at a time; fewer tell less of what the application did
+WINDOW = 1 << 13  # packets in memory at a time; fewer tell less of what the application did
 LEFT: list[Any] = []  # results that stay as they are until the process ends
 EPILOG = """exit status: 0 all that was emitted agrees with the capture, 1 it differs, 2 usage or unreadable input"""
 
