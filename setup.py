@@ -36,8 +36,8 @@ CFLAGS += ["-Wno-unused-function", "-Wno-unused-variable", "-Wno-unused-but-set-
 # The kernel side: what -O3 does to loops makes nothing faster there, but more inlining than it allows does.
 # A branch marked as unlikely is one that ordinary traffic does not take at all: see kpath_c/branches.py.
 INLINING = {"builtin-expect-probability": 100, "inline-unit-growth": 300, "large-unit-insns": 100_000,
-            "inline-min-speedup": 5, "early-inlining-insns": 14, "max-inline-insns-single": 400,
-            "max-inline-insns-auto": 400}
+            "large-function-growth": 1000, "large-stack-frame-growth": 2000, "inline-min-speedup": 1,
+            "early-inlining-insns": 14, "max-inline-insns-single": 1000, "max-inline-insns-auto": 1000}
 KERNEL = ["-O2", *(word for name, n in INLINING.items() for word in ("--param", f"{name}={n}"))]
 # The driver: what is declared inline is to be so however long it is.
 DRIVER = ["--param", "max-inline-insns-single=1000"]
