@@ -10,6 +10,7 @@ from kpath_c.headers.tcp cimport *
 from kpath_c.skbuff cimport kfree_skb_reason, pskb_may_pull, pskb_trim_rcsum, skb_share_check
 from kpath_c.icmpv6 cimport icmpv6_rcv, icmpv6_send
 from kpath_c.ip6_route cimport ip6_route_input
+from kpath_c.net_dst cimport dst_input
 from kpath_c.tcp_ipv6 cimport tcp_v6_early_demux, tcp_v6_rcv
 
 

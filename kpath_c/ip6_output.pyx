@@ -10,6 +10,7 @@ does not fit the path is dropped and reported (not_ported): TCP cuts its segment
 from kpath_c.headers.tcp cimport *
 from kpath_c.headers.hash cimport __ipv6_addr_jhash, jhash_3words
 from kpath_c.net_tcp cimport *
+from kpath_c.net_dst cimport dst_output
 from kpath_c.skbuff cimport kfree_skb
 from kpath_c.shim.netdevice cimport dev_queue_xmit
 

@@ -11,6 +11,7 @@ from kpath_c.headers.checksum cimport ip_fast_csum
 from kpath_c.skbuff cimport kfree_skb_reason, pskb_may_pull, pskb_trim_rcsum, skb_share_check
 from kpath_c.icmp cimport icmp_rcv, icmp_send
 from kpath_c.route cimport ip_route_input_noref, ip_route_use_hint
+from kpath_c.net_dst cimport dst_input
 from kpath_c.tcp_ipv4 cimport tcp_v4_early_demux, tcp_v4_rcv
 
 

@@ -10,6 +10,7 @@ TCP's), the rest of skb.len is payload from TCP_SKB_CB(skb).seq on.
 """
 from kpath_c.headers.tcp cimport *
 from kpath_c.net_tcp cimport *
+from kpath_c.net_dst cimport dst_output
 from kpath_c.skbuff cimport alloc_skb, consume_skb, kfree_skb, kfree_skb_reason
 from kpath_c.sock cimport __sk_dst_check, sk_setup_caps, skb_set_owner_w
 from kpath_c.route cimport ip_route_output_flow, __ip_select_ident

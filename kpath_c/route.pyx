@@ -17,6 +17,7 @@ from kpath_c.shim.slab cimport kmem_cache_alloc, kmem_cache_zalloc, kmem_cache_f
 from kpath_c.skbuff cimport kfree_skb, kfree_skb_reason
 from kpath_c.ip_input cimport ip_local_deliver
 from kpath_c.ip_output cimport ip_output
+from kpath_c.net_dst cimport dst_check
 from kpath_c.icmp cimport icmp_send
 
 cdef enum:

@@ -20,6 +20,7 @@ from kpath_c.skbuff cimport alloc_page_ref, alloc_skb, put_page
 from kpath_c.sock_reuseport cimport reuseport_detach_sock
 from kpath_c.tcp cimport tcp_enter_memory_pressure, tcp_leave_memory_pressure, tcp_set_rcvlowat
 from kpath_c.tcp_ipv4 cimport tcp_v4_destroy_sock
+from kpath_c.net_dst cimport dst_ops_check
 from kpath_c.inet_hashtables cimport inet_unhash
 from kpath_c.tcp_output cimport tcp_release_cb
 from kpath_c.tcp_timer cimport tcp_set_keepalive
@@ -41,7 +42,7 @@ cdef void sk_error_report(sock *sk) noexcept nogil:
 cdef dst_entry *__sk_dst_check(sock *sk, u32 cookie) noexcept nogil:
     """The cached route if it still holds; else it is forgotten and NULL."""
     cdef dst_entry *dst = __sk_dst_get(sk)
-    if dst != NULL and dst.obsolete and dst.ops.check(dst, cookie) == NULL:
+    if dst != NULL and dst.obsolete and dst_ops_check(dst, cookie) == NULL:
         sk_tx_queue_clear(sk)
         sk.sk_dst_pending_confirm = 0
         sk.sk_dst_cache = NULL
@@ -53,7 +54,7 @@ cdef dst_entry *__sk_dst_check(sock *sk, u32 cookie) noexcept nogil:
 cdef dst_entry *sk_dst_check(sock *sk, u32 cookie) noexcept nogil:
     """As above, with a reference for the caller."""
     cdef dst_entry *dst = sk_dst_get(sk)
-    if dst != NULL and dst.obsolete and dst.ops.check(dst, cookie) == NULL:
+    if dst != NULL and dst.obsolete and dst_ops_check(dst, cookie) == NULL:
         sk_dst_reset(sk)
         dst_release(dst)
         return NULL

@@ -21,6 +21,7 @@ from libc.string cimport memcmp, memcpy, memset
 from kpath_c.headers.tcp cimport *
 from kpath_c.headers.checksum cimport csum_add, csum_fold, csum_tcpudp_nofold
 from kpath_c.net_tcp cimport *
+from kpath_c.net_dst cimport dst_check, dst_ops_check
 from kpath_c.af_inet cimport inet_ctl_sock_init, inet_sk_rebuild_header, inet_sock_destruct
 from kpath_c.icmp cimport icmp_err_convert
 from kpath_c.inet_connection_sock cimport (inet_csk_prepare_forced_close, inet_csk_reqsk_queue_drop,
@@ -1043,7 +1044,7 @@ cdef int tcp_v4_do_rcv(sock *sk, sk_buff *skb) noexcept nogil:
 
         sock_rps_save_rxhash(sk, skb)
         if dst != NULL:
-            if sk.sk_rx_dst_ifindex != skb.skb_iif or dst.ops.check(dst, 0) == NULL:
+            if sk.sk_rx_dst_ifindex != skb.skb_iif or dst_ops_check(dst, 0) == NULL:
                 sk.sk_rx_dst = NULL
                 dst_release(dst)
         tcp_rcv_established(sk, skb)

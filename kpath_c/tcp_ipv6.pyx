@@ -29,6 +29,7 @@ from kpath_c.inet_timewait_sock cimport inet_twsk_deschedule_put, inet_twsk_put
 from kpath_c.ip6_output cimport ip6_xmit
 from kpath_c.ip6_route cimport ip6_dst_lookup_flow
 from kpath_c.ip_output cimport ip_queue_xmit
+from kpath_c.net_dst cimport dst_check
 from kpath_c.md5 cimport md5_ctx, md5_final, md5_init, md5_update
 from kpath_c.secure_seq cimport secure_tcpv6_seq_and_ts_off
 from kpath_c.skbuff cimport (__skb_checksum_complete, alloc_skb, kfree_skb, pskb_may_pull, sk_skb_reason_drop)

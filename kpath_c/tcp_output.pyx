@@ -20,6 +20,8 @@ from libc.string cimport memcpy, memset
 from kpath_c.headers.tcp cimport *
 from kpath_c.headers.errqueue cimport msg_ext_of, msg_fault
 from kpath_c.net_tcp cimport *
+from kpath_c.ip_output cimport ip_queue_xmit
+from kpath_c.tcp_ipv4 cimport tcp_v4_send_check
 from kpath_c.shim.timer cimport (hrtimer_cancel, hrtimer_is_queued, hrtimer_setup, hrtimer_start_range_ns,
                                  hrtimer_try_to_cancel)
 from kpath_c.skbuff cimport (alloc_skb, alloc_skb_fclone, consume_skb, kfree_skb, pskb_copy, skb_clone, skb_copy,
@@ -715,7 +717,10 @@ cdef int __tcp_transmit_skb(sock *sk, sk_buff *skb, int clone_it, gfp_t gfp_mask
         sk_gso_disable(sk)
         tp.af_specific.calc_md5_hash(opts.hash_location, key.md5_key, sk, skb)
 
-    icsk.icsk_af_ops.send_check(sk, skb)
+    if icsk.icsk_af_ops.send_check == tcp_v4_send_check:
+        tcp_v4_send_check(sk, skb)
+    else:
+        icsk.icsk_af_ops.send_check(sk, skb)
 
     if tcb.tcp_flags & TCPHDR_ACK:
         tcp_event_ack_sent(sk, rcv_nxt)
@@ -737,7 +742,10 @@ cdef int __tcp_transmit_skb(sock *sk, sk_buff *skb, int clone_it, gfp_t gfp_mask
 
     tcp_add_tx_delay(skb, tp)
 
-    err = icsk.icsk_af_ops.queue_xmit(sk, skb, &inet.cork_fl)
+    if icsk.icsk_af_ops.queue_xmit == ip_queue_xmit:
+        err = ip_queue_xmit(sk, skb, &inet.cork_fl)
+    else:
+        err = icsk.icsk_af_ops.queue_xmit(sk, skb, &inet.cork_fl)
 
     if err > 0:
         tcp_enter_cwr(sk)

@@ -144,17 +144,6 @@ cdef inline void dst_set_expires(dst_entry *dst, int timeout) noexcept nogil:
     if not old or time_before(expires, old):
         dst.expires = expires
 
-cdef inline int dst_output(net *n, sock *sk, sk_buff *skb) noexcept nogil:
-    return skb.dst.output(n, sk, skb)
-
-cdef inline int dst_input(sk_buff *skb) noexcept nogil:
-    return skb.dst.input(skb)
-
-cdef inline dst_entry *dst_check(dst_entry *dst, u32 cookie) noexcept nogil:
-    if dst.obsolete:
-        dst = dst.ops.check(dst, cookie)
-    return dst
-
 cdef inline void skb_dst_update_pmtu(sk_buff *skb, u32 mtu) noexcept nogil:
     cdef dst_entry *dst = skb.dst
     if dst != NULL and dst.ops.update_pmtu != NULL:
