@@ -118,7 +118,8 @@ def main() -> int:
         args.json.write_text(json.dumps(as_json(found, beside) | more, indent=1) + "\n")
     if args.svg:
         args.svg.mkdir(parents=True, exist_ok=True)
-        (args.svg / "packets.svg").write_text(packets_chart(found, beside))
+        if beside or any(m.case.unit == "packet" for m in found):
+            (args.svg / "packets.svg").write_text(packets_chart(found, beside))
         if grown:
             text = chart.lines("Cost against size", grown, "packets, or flows", "ns a packet")
             (args.svg / "curves.svg").write_text(text)

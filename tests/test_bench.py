@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+import bench.__main__ as command
 from bench import chart, instructions
 from bench.__main__ import as_json, packets_chart
 from kpath import cli
@@ -86,3 +87,10 @@ def test_the_chart_shows_what_was_measured():
     assert as_json(found, {"another": 1000.0})["cases"][0]["ns"] == 500.0
     curve = chart.lines("cost", {"a": [(10, 100.0), (1000, 200.0)]}, "size", "ns")
     assert curve.count("<circle") == 2
+
+
+def test_where_no_replay_was_measured_there_is_no_chart_of_them(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["bench", "tcp_transmit_skb", "--rounds", "1", "--svg", str(tmp_path)])
+    assert command.main() == 0
+    assert "tcp_transmit_skb" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
