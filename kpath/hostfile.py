@@ -338,8 +338,10 @@ def network(prefix: str) -> tuple[str, int]:
     address, slash, length = prefix.partition("/")
     number = packed(address)
     bits = 128 if ":" in address else 32
+    if slash and not (length.isascii() and length.isdigit()):     # int() takes signs, blanks and underscores too
+        raise ValueError(f"a prefix of {length!r} bits")
     n = int(length) if slash else bits
-    if not 0 <= n <= bits:
+    if n > bits:
         raise ValueError(f"a prefix of {n} bits")
     return dotted(number >> bits - n << bits - n), n
 

@@ -87,6 +87,8 @@ def test_unknown_word_of_a_route():
         ({"route": "10.0.0.0/24 initcwnd"}, "h: route: expected a value after 'initcwnd' in '10.0.0.0/24 initcwnd'"),
         ({"route": "10.0.0.0/24 initcwnd many"}, "h: route: initcwnd: expected a number, found 'many'"),
         ({"route": "over there"}, "h: route: expected a destination, found 'over' in 'over there'"),
+        ({"route": "10.0.0.0/+8 dev x"}, "h: route: expected a destination, found '10.0.0.0/+8' in '10.0.0.0/+8 dev x'"),
+        ({"route": "10.0.0.0/33 dev x"}, "h: route: expected a destination, found '10.0.0.0/33' in '10.0.0.0/33 dev x'"),
         ({"route": "unicast"}, "h: route: expected a destination in 'unicast'"),
         ({"qdisc": "something else"}, "h: qdisc: expected a line as `tc qdisc` prints it, found 'something else'"),
         ({"kernel": 6}, "h: kernel: expected a string, found a number"),
