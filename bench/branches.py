@@ -1,8 +1,7 @@
 """python -m bench.branches: counts which way the kernel side's conditions go, and writes kpath_c/branches.txt.
 
-A copy of the project is built that counts (a minute), and replays the benchmark's captures and the lossy one of
-traces/. What nearly always goes one way there is told to the C compiler: see kpath_c/branches.py. Results don't
-depend on it.
+A copy of the project is built that counts (a minute), and replays the benchmark's captures. What nearly always goes one
+way there is told to the C compiler: see kpath_c/branches.py. Results don't depend on it.
 """
 
 import argparse
@@ -31,8 +30,8 @@ REPLAYS = """
 import json, sys
 import kpath_c.host
 from kpath import replay
-for capture, host in json.loads(sys.argv[2]):
-    replay(capture, host=host, probes=None).close()
+for capture in json.loads(sys.argv[3]):
+    replay(capture, host=json.loads(sys.argv[2]), probes=None).close()
 with open(sys.argv[1], "w") as f:
     json.dump(kpath_c.host.branch_counts(), f)
 """
@@ -48,22 +47,14 @@ def copied(folder: Path) -> None:
             shutil.copy(source, folder / name)
 
 
-def made_captures(folder: Path) -> list[tuple[str, str]]:
-    """The captures, each with its host file."""
-    host = folder / "host.json"
-    host.write_text(json.dumps(cases.HOST_FILE))
-    made = [(str(captures.make(kind, n, folder)), str(host)) for kind, n in KINDS.items()]
-    loss = ROOT / "traces" / "loss"
-    return [*made, *((str(p), str(p.with_suffix(".host.json"))) for p in sorted(loss.glob("*.pcap")))]
-
-
 def counted(folder: Path) -> str:
     """The text of branches.txt, by a build in `folder`."""
     copied(folder)
     env = {**os.environ, "KPATH_COUNT": "1", "PYTHONPATH": str(folder)}
     subprocess.run([sys.executable, "setup.py", "-q", "build_ext", "--inplace"], cwd=folder, env=env, check=True)
     counts = folder / "counts.json"
-    subprocess.run([sys.executable, "-c", REPLAYS, str(counts), json.dumps(made_captures(folder))],
+    made = [str(captures.make(kind, n, folder)) for kind, n in KINDS.items()]
+    subprocess.run([sys.executable, "-c", REPLAYS, str(counts), json.dumps(cases.HOST_FILE), json.dumps(made)],
                    cwd=folder, env=env, check=True)
     keys = json.loads((folder / "build/counting/unity/conditions.json").read_text())
     return branches.listed([tuple(key) for key in keys], json.loads(counts.read_text()), LEAST, RARE)
@@ -74,9 +65,8 @@ def main() -> int:
     target = ROOT / "kpath_c" / "branches.txt"
     with tempfile.TemporaryDirectory() as folder:
         text = counted(Path(folder))
-    before = target.read_text() if target.exists() else ""
+    lines = [sum(line[:1] in branches.HINTS for line in t.splitlines()) for t in (target.read_text(), text)]
     target.write_text(text)
-    lines = [sum(line[:1] in branches.HINTS for line in t.splitlines()) for t in (before, text)]
     print(f"{target}: {lines[1]} conditions, {lines[0]} before")
     return 0
 

@@ -79,11 +79,15 @@ class Branches:
     def __init__(self, path: Path) -> None:
         self.hints: dict[Key, str] = {}
         file = function = ""
-        for line in path.read_text().splitlines() if path.exists() else ():
+        for line in path.read_text().splitlines():
             if line[0] in HINTS:
                 self.hints[file, function, line[2:]] = HINTS[line[0]]
             else:
                 file, function = line.split()
+
+    def declarations(self) -> str:
+        """What the joined module needs in front of what was marked."""
+        return ""
 
     def marked(self, text: str, file: str, function: str) -> str:
         """A function's text with the hints."""
@@ -106,6 +110,9 @@ class Counting(Branches):
     def __init__(self) -> None:
         self.keys: list[Key] = []
 
+    def declarations(self) -> str:
+        return COUNTERS.replace("COUNT", str(len(self.keys)))
+
     def word(self, file: str, function: str, condition: str) -> str | None:
         self.keys.append((file, function, condition))
         return f"counted({len(self.keys) - 1}, "
@@ -114,23 +121,23 @@ class Counting(Branches):
 COUNTERS = '''
 cdef extern from *:
     """
-    static unsigned long long kpath_counts[1 << 15][2];
+    static unsigned long long kpath_counts[COUNT][2];
     #define kpath_counted(i, c) __extension__({ int kpath_c_ = !!(c); kpath_counts[i][kpath_c_]++; kpath_c_; })
     """
-    unsigned long long kpath_counts[1 << 15][2]
+    unsigned long long kpath_counts[COUNT][2]
     bint counted "kpath_counted"(int i, bint condition) noexcept nogil
 
 
 def branch_counts():
     """How often each condition was false and true: [[false, true]]."""
-    return [[kpath_counts[i][0], kpath_counts[i][1]] for i in range(1 << 15)]
+    return [[kpath_counts[i][0], kpath_counts[i][1]] for i in range(COUNT)]
 '''
 
 
 def listed(keys: list[Key], counts: list[list[int]], least: int, rare: float) -> str:
     """The text of branches.txt: conditions met `least` times or more that go one way but for a share of `rare`."""
     sums: dict[Key, list[int]] = {}
-    for key, (no, yes) in zip(keys, counts, strict=False):
+    for key, (no, yes) in zip(keys, counts, strict=True):
         total = sums.setdefault(key, [0, 0])
         total[0] += no
         total[1] += yes

@@ -15,7 +15,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from branches import COUNTERS, Branches, Counting
+from branches import Branches, Counting
 
 MODULE = "host"
 PARTS = "parts"
@@ -160,8 +160,7 @@ class Unity:
             self.add(path)
         self.parts["tracer.pxi"] = (self.root / "kpath_c" / "tracer.pxi").read_text()
         includes = [f'include "{PARTS}/{name}"' for name in self.parts]
-        counters = COUNTERS if isinstance(self.branches, Counting) else ""
-        return "\n".join([*dict.fromkeys(self.imports), counters, *includes, "", self.table()])
+        return "\n".join([*dict.fromkeys(self.imports), self.branches.declarations(), *includes, "", self.table()])
 
 
 def put(target: Path, text: str) -> Path:
