@@ -5,18 +5,24 @@ from libc.stdint cimport int64_t, uint32_t
 
 from .bigmem cimport Column
 from .segments cimport Conn, Seg, Table
-from .timeline cimport CONNECT_LEAD
 
 cdef enum:
     MS = 1000000
     STAMP_LEAD = 20000      # a segment is stamped this many ns before it is captured, roughly
-    CALL_NS = 5000          # a call takes so long to reach the kernel (call_latency of kpath_c/sched.pyx)
-    PIN_FIELDS = 7
+    PIN_FIELDS = 8
+    UNKNOWN = -(1 << 63)
+    RX_NS = 16000           # at most so long after its arrival a SYN is answered (arrival_latency() of kpath_c/sched.pyx)
 
 
 cdef inline bint begun(const Conn *p) noexcept nogil:
     """Was the connection begun in the capture?"""
     return p.syn_out >= 0 and not p.skip
+
+
+cdef int64_t clock_zero(clock) except? UNKNOWN:
+    """When CLOCK_MONOTONIC was 0, or UNKNOWN."""
+    zero = clock.get("mono_to_real_ns") if clock else None
+    return UNKNOWN if zero is None else zero
 
 
 def first_syn(Table table not None):
@@ -32,39 +38,37 @@ def first_syn(Table table not None):
     return first
 
 
-def pins(Table table not None, clock, bint inferred=False):
+def pins(Table table not None, clock):
     """Rows for `Host.pin_all`, in order of the connections: the numbers that the host drew at random in this window.
 
     (local address, its port, remote address, its port, first sequence number, TSval minus CLOCK_MONOTONIC in ms or -1,
-    whether it is a passive open), addresses as numbers of the table's. clock: as in the host file, or None. inferred:
-    the calls are. Then the moment that counts is when the host will send its SYN: with another, near the turn of a ms,
-    it would send a TSval that the SYN-ACK does not echo.
+    whether it is a passive open, TSval or -1), addresses as numbers of the table's. clock: as in the host file, or None.
     """
     cdef Py_ssize_t i
     cdef Column out = Column(PIN_FIELDS * table.ntouched)
     cdef int64_t *row = out.p
-    cdef bint known = bool(clock) and clock.get("mono_to_real_ns") is not None
-    cdef int64_t lead, zero = clock["mono_to_real_ns"] if known else 0
+    cdef int64_t zero = clock_zero(clock)
     cdef Conn *p
     for i in range(table.ntouched):
         p = &table.conn[table.touched[i].conn]
         if not begun(p) or p.syn_out < table.base:
             continue
         row[0], row[1], row[2], row[3], row[4] = p.laddr, p.lport, p.raddr, p.rport, p.isn_out
-        lead = CONNECT_LEAD - CALL_NS if inferred and not p.synack_out else STAMP_LEAD
-        row[5] = <uint32_t>(p.out.tsval - (p.out.t - lead - zero) // MS) if known and p.out.ts else -1
+        row[5] = <uint32_t>(p.out.tsval - (p.out.t - STAMP_LEAD - zero) // MS) if zero != UNKNOWN and p.out.ts else -1
         row[6] = p.synack_out
+        row[7] = p.out.tsval if p.out.ts else -1
         row += PIN_FIELDS
         out.n += PIN_FIELDS
     return memoryview(out)
 
 
-def hold_syns(Table table not None, arrivals):
+def hold_syns(Table table not None, clock, arrivals):
     """Delays the SYNs whose SYN-ACK read the clock in a later ms than they arrived in; changes arrivals[0].
 
-    The timestamp base is taken from the SYN-ACK, so the host must read its clock in the same ms: an ACK that echoes a
-    TSval that no SYN-ACK carried is refused.
+    The timestamp base is taken from the SYN-ACK, so the host must read its clock in the same ms, and not after it: with
+    a base one off, what it measures by TSecr (tcp_rcv_rtt_measure_ts()) would be one off too. clock: as for pins().
     """
+    cdef int64_t zero = clock_zero(clock)
     cdef int64_t[::1] times = arrivals[0]
     cdef const int64_t[::1] rows = arrivals[4]
     cdef Py_ssize_t i, low, high, mid
@@ -77,6 +81,8 @@ def hold_syns(Table table not None, arrivals):
             continue
         arrived = &table.seg[p.syn_in - table.base]
         ready = p.out.t - STAMP_LEAD
+        if zero != UNKNOWN:
+            ready = min(ready, ready - (ready - zero) % MS + MS - 1 - RX_NS)
         if not p.out.ts or not 0 < ready - arrived.t < MS:  # in time; or late: a retransmitted SYN, or cookies
             continue
         low, high = 0, rows.shape[0]

@@ -383,8 +383,8 @@ def feed(host: Any, ops: dict[str, int], table: Table, spec: HostSpec, calls: Ca
          arrivals: tuple[memoryview[int], ...], now: int) -> None:
     """Gives the host its pins, packets and calls. ops: the numbers of the calls. now: it has been run to that time."""
     addresses = table.address_words()
-    host.pin_all(handshakes.pins(table, spec.clock, calls.inferred), addresses)
-    handshakes.hold_syns(table, arrivals)
+    host.pin_all(handshakes.pins(table, spec.clock), addresses)
+    handshakes.hold_syns(table, spec.clock, arrivals)
     if now:
         host.load_more(*arrivals[:4])
     else:

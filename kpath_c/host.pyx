@@ -46,7 +46,7 @@ EVENTS = {
     EV_SENDMSG_LOCKED: "tcp_sendmsg_locked",
 }
 cdef enum:
-    PIN_FIELDS = 7
+    PIN_FIELDS = 8
     CALL_FIELDS = 8
     PLAN_FIELDS = 3
 
@@ -358,10 +358,11 @@ cdef class Host:
         self.e.tick_latency = tick_ns
         self.e.hrtimer_latency = hrtimer_ns
 
-    def pin(self, str laddr, int lport, str raddr, int rport, isn, tsoff, bint passive):
+    def pin(self, str laddr, int lport, str raddr, int rport, isn, tsoff, bint passive, tsval=None):
         """Numbers of the next connection with this 4-tuple that are not determined by input.
 
         isn: first sequence number; tsoff: TSval minus CLOCK_MONOTONIC in ms (None: by the host's secrets); mod 2^32.
+        tsval: of the SYN or SYN-ACK; where that comes out one ms off by tsoff, it goes before.
         """
         self.alive()
         cdef pin_entry p
@@ -373,12 +374,14 @@ cdef class Host:
         p.isn = <u32>(isn & 0xFFFFFFFF)
         p.tsoff_set = tsoff is not None
         p.tsoff = <u32>((tsoff or 0) & 0xFFFFFFFF)
+        p.tsval_set = tsval is not None
+        p.tsval = <u32>((tsval or 0) & 0xFFFFFFFF)
         p.passive = passive
         if engine_add_pin(&self.e, &p):
             raise MemoryError()
 
     def pin_all(self, const s64[::1] rows not None, const s64[::1] addresses not None):
-        """Many pins at once: rows of (laddr, lport, raddr, rport, isn, tsoff or -1, passive).
+        """Many pins at once: rows of (laddr, lport, raddr, rport, isn, tsoff or -1, passive, tsval or -1).
 
         laddr and raddr are places in `addresses`: two int64 each, the halves of 128 bits in host order, IPv4's mapped.
         """
@@ -396,6 +399,8 @@ cdef class Host:
             p.tsoff_set = rows[i + 5] >= 0
             p.tsoff = <u32>rows[i + 5] if rows[i + 5] >= 0 else 0
             p.passive = rows[i + 6] != 0
+            p.tsval_set = rows[i + 7] >= 0
+            p.tsval = <u32>rows[i + 7] if rows[i + 7] >= 0 else 0
             if engine_add_pin(&self.e, &p):
                 raise MemoryError()
 

@@ -434,6 +434,16 @@ cdef int on_pinned_port(void *ctx, sock *sk) noexcept nogil:
     return ntohs(p.pin.lport)
 
 
+cdef u32 tsoff_at_turn(net *n, const pin_entry *p) noexcept nogil:
+    """The offset with which a SYN that is stamped now has the TSval that it had, if it is a ms off.
+
+    The offset was reckoned from the time of the capture. When a ms ends between that and the stamp, it is one off, and
+    what echoes the TSval would be refused: tcp_check_req(), tcp_rcv_synsent_state_process().
+    """
+    cdef s32 ahead = <s32>(<u32>tcp_clock_ms(n) + p.tsoff - p.tsval)
+    return p.tsoff - <u32>ahead if p.tsval_set and -1 <= ahead <= 1 else p.tsoff
+
+
 cdef bint on_pinned_seq(void *ctx, const in6_addr *laddr, const in6_addr *raddr, __be16 lport, __be16 rport,
                         bint passive, u32 *isn, u32 *tsoff, bint *tsoff_set) noexcept nogil:
     cdef engine *e = <engine *>ctx
@@ -455,7 +465,7 @@ cdef bint on_pinned_seq(void *ctx, const in6_addr *laddr, const in6_addr *raddr,
         return 0
     last.seq_used = 1
     isn[0] = last.isn
-    tsoff[0] = last.tsoff
+    tsoff[0] = tsoff_at_turn(e.n, last)
     tsoff_set[0] = last.tsoff_set
     return 1
 

@@ -1357,7 +1357,9 @@ cdef struct pin_entry:
     __be16 rport
     u32 isn
     u32 tsoff
+    u32 tsval                           # of the SYN or SYN-ACK
     u8 tsoff_set
+    u8 tsval_set
     u8 passive
     u8 seq_used
 

@@ -169,9 +169,9 @@ class FakeHost:
 
     def pin_all(self, rows, addresses):
         known = texts(addresses)
-        for laddr, lport, raddr, rport, isn, tsoff, passive in by(7, rows):
+        for laddr, lport, raddr, rport, isn, tsoff, passive, tsval in by(8, rows):
             self.pins.append((known[laddr], lport, known[raddr], rport, isn, None if tsoff < 0 else tsoff,
-                              bool(passive)))
+                              bool(passive), None if tsval < 0 else tsval))
 
     def load(self, buf, t, off, caplen, origlen):
         self.buf, self.arrivals = buf, (t, off, caplen, origlen)

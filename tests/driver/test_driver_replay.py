@@ -78,9 +78,9 @@ def test_local_port(fake, tmp_path):
 def test_pins(fake, tmp_path):
     clock = {"mono_to_real_ns": T0 - 50 * 10**9, "tick_ns": 4 * MS, "jiffies_minus_mono_ticks": 0}
     run(tmp_path, conversation(), local=[CLIENT], host={"clock": clock})
-    assert fake.last.pins == [(CLIENT, 40000, SERVER, 80, 0xFFFFFF00, (1000 - 49_999) % 2**32, False)]
+    assert fake.last.pins == [(CLIENT, 40000, SERVER, 80, 0xFFFFFF00, (1000 - 49_999) % 2**32, False, 1000)]
     run(tmp_path, conversation(), local=[SERVER], host={"clock": clock})
-    assert fake.last.pins == [(SERVER, 80, CLIENT, 40000, 5000, (1010 + 777 - 50_009) % 2**32, True)]
+    assert fake.last.pins == [(SERVER, 80, CLIENT, 40000, 5000, (1010 + 777 - 50_009) % 2**32, True, 1010 + 777)]
 
 
 def test_pins_without_timestamps(fake, tmp_path):
@@ -94,6 +94,51 @@ def test_clock_from_the_capture(fake, tmp_path):
                 options=timestamps(7 + (i * 300_000) // MS, 0))) for i in range(40)]  # fmt: skip
     run(tmp_path, records, local=[CLIENT])
     assert fake.last.clock["mono_to_real_ns"] % MS == (T0 + 123_456) % MS
+
+
+def syn_options(tsval, tsecr):
+    """As Linux writes them; window scale 10."""
+    return b"\x02\x04\x05\xb4\x04\x02" + timestamps(tsval, tsecr)[2:] + b"\x01\x03\x03\x0a"
+
+
+def at_the_server(answered, stamped):
+    """A handshake and a request as the server's host sees them; the SYN at T0, the SYN-ACK's times in ns behind it."""
+    ms = (T0 + stamped) // MS % 2**32
+    steps = [(0, True, 1, 0, SYN, syn_options(7, 0), b""),
+             (answered, False, 9, 2, SYN | ACK, syn_options(ms, 7), b""),
+             (20 * MS, True, 2, 10, ACK, timestamps(27, ms), b""),
+             (21 * MS, True, 2, 10, PSH | ACK, timestamps(28, ms), b"x" * 100),
+             (21 * MS + 20_000, False, 10, 102, ACK, timestamps(ms + 21, 28), b"")]  # fmt: skip
+    ends = (CLIENT, 40000, SERVER, 80), (SERVER, 80, CLIENT, 40000)
+    return [(T0 + t, ip_tcp(*ends[not arrived], seq, ack, flags, options=options, payload=data, win=65160 if flags & SYN
+                            else 64)) for t, arrived, seq, ack, flags, options, data in steps]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("answered", "stamped", "turn", "held"),
+    [
+        (47_000, 30_000, 41_000, 24_999),  # stamped in front of the turn, and captured behind it: not held up to it
+        (300_000, 280_000, 200_000, 280_000),  # a slow answer: in its ms
+        (300_000, 280_000, 500_000, 280_000),
+        (20_000, 10_000, 500_000, 0),
+        (2 * MS, 2 * MS - 20_000, 500_000, 0),  # the answer to another SYN
+    ],
+)
+def test_a_syn_is_held_until_the_ms_that_its_answer_was_stamped_in(fake, tmp_path, answered, stamped, turn, held):
+    clock = {"mono_to_real_ns": T0 - 50 * 10**9 + turn, "tick_ns": 4 * MS, "jiffies_minus_mono_ticks": 0}
+    run(tmp_path, at_the_server(answered, stamped), local=[SERVER], host={"clock": clock})
+    assert list(fake.last.arrivals[0]) == [T0 + held, T0 + 20 * MS, T0 + 21 * MS]
+
+
+@pytest.mark.parametrize("turn", range(1000, 60_000, 3000))
+def test_a_connection_opens_wherever_the_milliseconds_turn(tmp_path, turn):
+    """The ACK echoes the SYN-ACK's TSval, which was stamped at 30 us and captured at 47 us."""
+    zero = T0 - 50 * 10**9 + turn
+    clock = {"mono_to_real_ns": zero, "tick_ns": 4 * MS, "jiffies_minus_mono_ticks": 0}
+    result = run(tmp_path, at_the_server(47_000, 30_000), local=[SERVER], host={"clock": clock})
+    told = kpath.summary(result)
+    assert [c["state"] for c in told["connections"]] == ["ESTABLISHED"]
+    assert (told["segments_matched"], told["segments_captured"]) == (2, 2)
 
 
 def test_arrivals_are_what_the_local_side_gets(fake, tmp_path):
