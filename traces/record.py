@@ -342,7 +342,17 @@ def start_application(side: str, name: str, scenario: Scenario, log: Path) -> tu
         os._exit(1)
 
 
+def on_one_processor() -> None:
+    """Link, applications and captures take turns on one CPU in real time: what they race for is repeatable then."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
+    except PermissionError:
+        print("record: no real-time priority here (CAP_SYS_NICE); others may run in between", file=sys.stderr)
+
+
 def record(scenario: Scenario, out: Path) -> None:
+    on_one_processor()
     out.mkdir(parents=True, exist_ok=True)
     with namespaces(scenario.sysctl) as made:
         captures = [start_capture(made[s][0], out / f"{s}.pcap", scenario.snaplen) for s in SIDES]
