@@ -11,7 +11,7 @@ cdef enum:
     STAMP_LEAD = 20000      # a segment is stamped this many ns before it is captured, roughly
     PIN_FIELDS = 8
     UNKNOWN = -(1 << 63)
-    RX_NS = 16000           # at most so long after its arrival a SYN is answered (arrival_latency() of kpath_c/sched.pyx)
+    RX_NS = 16000           # a SYN is answered so long after it arrived, at most (arrival_latency(), kpath_c/sched.pyx)
 
 
 cdef inline bint begun(const Conn *p) noexcept nogil:
@@ -42,7 +42,7 @@ def pins(Table table not None, clock):
     """Rows for `Host.pin_all`, in order of the connections: the numbers that the host drew at random in this window.
 
     (local address, its port, remote address, its port, first sequence number, TSval minus CLOCK_MONOTONIC in ms or -1,
-    whether it is a passive open, TSval or -1), addresses as numbers of the table's. clock: as in the host file, or None.
+    whether it is a passive open, TSval or -1), addresses as numbers of the table's. clock: the host file's, or None.
     """
     cdef Py_ssize_t i
     cdef Column out = Column(PIN_FIELDS * table.ntouched)
