@@ -2,12 +2,18 @@
 """Memory for a whole capture (see bigmem.pxd)."""
 
 from libc.stdint cimport int64_t
-from libc.stdlib cimport realloc
+from libc.stdlib cimport calloc, free, realloc
+from libc.string cimport memcpy
 from posix.mman cimport (MAP_ANONYMOUS, MAP_FAILED, MAP_NORESERVE, MAP_PRIVATE, PROT_READ, PROT_WRITE, madvise, mmap,
                          munmap)
 
 cdef enum:
     FIRST_ROOM = 64
+    HUGE_PAGE = 2 << 20
+    WORTH_MAPPING = 128 << 10   # less comes from memory that has been touched before
+
+cdef extern from "<stdlib.h>" nogil:
+    void *aligned_alloc(size_t alignment, size_t size)
 
 cdef extern from *:
     """
@@ -25,7 +31,7 @@ cdef int grow(void **p, Py_ssize_t *room, Py_ssize_t need, size_t size) except -
         return 0
     while want < need:
         want *= 2
-    q = realloc(p[0], <size_t>want * size)
+    q = regrown(p[0], <size_t>room[0] * size, <size_t>want * size)
     if q == NULL:
         raise MemoryError
     p[0] = q
@@ -33,8 +39,30 @@ cdef int grow(void **p, Py_ssize_t *room, Py_ssize_t need, size_t size) except -
     return 0
 
 
+cdef void *regrown(void *p, size_t old, size_t n) noexcept nogil:
+    """realloc(), but what is large comes in huge pages: small ones would be touched by the copying, each with a fault."""
+    cdef void *q
+    if n < HUGE_PAGE:
+        return realloc(p, n)
+    n = (n + HUGE_PAGE - 1) & ~<size_t>(HUGE_PAGE - 1)
+    q = aligned_alloc(HUGE_PAGE, n)
+    if q == NULL:
+        return NULL
+    madvise(q, n, MADV_HUGEPAGE)           # no loss where it is refused
+    if old:
+        memcpy(q, p, old)
+    free(p)
+    return q
+
+
 cdef void *big_alloc(size_t n) except NULL:
-    cdef void *p = mmap(NULL, n + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+    cdef void *p
+    if n < WORTH_MAPPING:
+        p = calloc(n + 1, 1)
+        if p == NULL:
+            raise MemoryError
+        return p
+    p = mmap(NULL, n + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
     if p == MAP_FAILED:
         raise MemoryError
     madvise(p, n + 1, MADV_HUGEPAGE)       # no loss where it is refused
@@ -42,7 +70,9 @@ cdef void *big_alloc(size_t n) except NULL:
 
 
 cdef void big_free(void *p, size_t n) noexcept nogil:
-    if p != NULL:
+    if n < WORTH_MAPPING:
+        free(p)
+    elif p != NULL:
         munmap(p, n + 1)
 
 

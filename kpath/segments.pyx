@@ -248,6 +248,9 @@ cdef class Table:
         return 0
 
     cdef int make_room(self, Py_ssize_t rows) except -1:
+        """Room for so many packets, and some more: windows of emitted segments are not all as long as the first."""
+        if self.room:
+            rows += rows // 2
         big_free(self.seg, self.room * sizeof(Seg))
         self.seg, self.room = NULL, 0
         self.seg = <Seg *>big_alloc(rows * sizeof(Seg))

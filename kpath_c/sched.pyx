@@ -24,7 +24,7 @@ from kpath_c.ipv6_sockglue cimport ipv6_getsockopt, ipv6_setsockopt
 from kpath_c.ip_sockglue cimport ip_getsockopt, ip_setsockopt
 from kpath_c.dev cimport netif_receive_skb
 from kpath_c.shim.netdevice cimport netdev_interrupt, netdev_poll_end, netdev_rx_skb, netdev_would_merge, tcp_header_at
-from kpath_c.shim.slab cimport (advise_huge, kmem_cache_alloc, kmem_cache_destroy, kmem_cache_free, kmem_cache_init,
+from kpath_c.shim.slab cimport (huge_realloc, kmem_cache_alloc, kmem_cache_destroy, kmem_cache_free, kmem_cache_init,
                                 kmem_cache_zalloc)
 from kpath_c.shim.timer cimport advance_late, advance_quiet, mod_timer, next_interrupt_ns, timer_delete, timer_setup
 from kpath_c.skbuff cimport put_page
@@ -62,7 +62,6 @@ cdef enum:
     PIN_BUCKETS = 1 << 10       # at first
     CALLS_AHEAD = 6             # how many calls before its turn a thread's task is fetched into the cache
     MANY_SOCKETS = 256          # half a megabyte of them
-    LARGE = 4 << 20             # bytes of an array that is worth huge pages
 
 cdef s64 NEVER = 0x7FFFFFFFFFFFFFFF
 # A call is recorded as over when it is back in user space; the kernel's part ended a little earlier.
@@ -91,13 +90,11 @@ cdef int grow(void **p, s64 *cap, s64 need, size_t size) noexcept nogil:
         want = GROW_MIN
     while want < need:
         want *= 2
-    q = realloc(p[0], <size_t>want * size)
+    q = huge_realloc(p[0], <size_t>cap[0] * size, <size_t>want * size)
     if q == NULL:
         return -ENOMEM
     p[0] = q
     cap[0] = want
-    if <size_t>want * size >= LARGE:
-        advise_huge(q, <size_t>want * size)
     return 0
 
 

@@ -10,7 +10,7 @@ cdef void poison_object(kmem_cache *cache, void *obj) noexcept nogil
 cdef void *huge_alloc(size_t size) noexcept nogil
 cdef void huge_free(void *p, size_t size) noexcept nogil
 # A page of a larger array need not be faulted in 4 KB at a time.
-cdef void advise_huge(void *p, size_t size) noexcept nogil
+cdef void *huge_realloc(void *p, size_t old, size_t size) noexcept nogil
 
 
 # Not cleared; NULL when memory is out.

@@ -6,10 +6,13 @@ Stands for mm/slub.c. `live` must be 0 when the host closes; `poison` (set in a 
 A pool begins with small chunks, as most hosts have few of anything; what grows beyond goes on in huge pages, so that
 a million sockets cost a few hundred entries of the TLB. A chunk is not touched before its objects are asked for.
 """
-from libc.stdlib cimport free, malloc
-from libc.string cimport memset
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcpy, memset
 from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, PROT_READ, PROT_WRITE, madvise, mmap, munmap
 from kpath_c.headers.kernel cimport *
+
+cdef extern from "<stdlib.h>" nogil:
+    void *aligned_alloc(size_t alignment, size_t size)
 
 cdef extern from *:
     """
@@ -56,11 +59,19 @@ cdef void huge_free(void *p, size_t size) noexcept nogil:
         munmap(p, huge_round(size))
 
 
-cdef void advise_huge(void *p, size_t size) noexcept nogil:
-    cdef size_t first = huge_round(<size_t>p)
-    cdef size_t end = (<size_t>p + size) & ~<size_t>(HUGE_PAGE - 1)
-    if first < end:
-        madvise(<void *>first, end - first, MADV_HUGEPAGE)
+cdef void *huge_realloc(void *p, size_t old, size_t size) noexcept nogil:
+    """realloc(), but what is large comes in huge pages: small ones would be touched by the copying, each with a fault."""
+    cdef void *q
+    if size < HUGE_PAGE:
+        return realloc(p, size)
+    q = aligned_alloc(HUGE_PAGE, huge_round(size))
+    if q == NULL:
+        return NULL
+    madvise(q, huge_round(size), MADV_HUGEPAGE)
+    if old:
+        memcpy(q, p, old)
+    free(p)
+    return q
 
 
 cdef void kmem_cache_init(kmem_cache *cache, const char *name, size_t object_size) noexcept nogil:
