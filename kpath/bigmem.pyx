@@ -40,7 +40,7 @@ cdef int grow(void **p, Py_ssize_t *room, Py_ssize_t need, size_t size) except -
 
 
 cdef void *regrown(void *p, size_t old, size_t n) noexcept nogil:
-    """realloc(), but what is large comes in huge pages: small ones would be touched by the copying, each with a fault."""
+    """realloc(), but what is large comes in huge pages: copying would touch small ones, each with a fault."""
     cdef void *q
     if n < HUGE_PAGE:
         return realloc(p, n)

@@ -35,6 +35,17 @@ def test_a_syn_at_the_turn_of_a_millisecond_is_sent_with_its_tsval(tmp_path, cap
     assert [c["state"] for c in told["connections"]] == ["ESTABLISHED"] * 40
 
 
+def test_no_flow_is_reset(tmp_path, capsys):
+    """The peer echoes the TSval of each SYN, also of the 224th, stamped in another ms than connect() was called in."""
+    path = captures.make("300-flows", 2000, tmp_path)
+    host = tmp_path / "host.json"
+    host.write_text(json.dumps(cases.HOST_FILE))
+    assert cli.main(["replay", str(path), "--host", str(host), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {c["state"] for c in told["connections"]} == {"ESTABLISHED"}
+    assert len(told["connections"]) == 300
+
+
 def test_the_command_prints_a_line_for_each_benchmark(capsys):
     assert cli.main(["bench", "tcp_transmit_skb", "--rounds", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()

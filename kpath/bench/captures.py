@@ -26,9 +26,10 @@ US, MS, S = 10**3, 10**6, 10**9
 EPOCH, UPTIME = 1_700_000_000 * S, 1000 * S + 300 * US
 ISN, PEER_ISN = 0x10000000, 0x20000000
 MSS, PAYLOAD = 1460, 1448
-VERSION = 4  # of what is in the captures, which are kept
+VERSION = 5  # of what is in the captures, which are kept
 TRAIN, GAP, PAUSE = 8, 12 * US, 108 * US  # full segments come in trains, 500 Mbit/s on the whole
 RTT = 2 * MS
+CONNECT = 6 * US  # from the call of socket() to the stamp of the SYN
 DELAYED_ACK = 40 * MS
 BLOCK = 1 << 16  # what a long upload is written in
 RAW_IP = 101
@@ -63,7 +64,8 @@ def from_peer(t: int, port: int, flags: int, seq: int, ack: int, length: int = 0
     port: which connection, counted from FIRST_PORT.
     """
     peer_port, port = ends(port)
-    stamps = struct.pack("!BBII", 8, 10, milliseconds(t), milliseconds(t - RTT))
+    sent = t - RTT + (CONNECT if flags & SYN else 0)
+    stamps = struct.pack("!BBII", 8, 10, milliseconds(t), milliseconds(sent))
     options = b"\1\1" + stamps
     if flags & SYN:
         options = b"\2\4" + struct.pack("!H", mss) + b"\4\2" + stamps + b"\1\3\3" + bytes((shift,))

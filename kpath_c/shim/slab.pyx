@@ -60,7 +60,7 @@ cdef void huge_free(void *p, size_t size) noexcept nogil:
 
 
 cdef void *huge_realloc(void *p, size_t old, size_t size) noexcept nogil:
-    """realloc(), but what is large comes in huge pages: small ones would be touched by the copying, each with a fault."""
+    """realloc(), but what is large comes in huge pages: copying would touch small ones, each with a fault."""
     cdef void *q
     if size < HUGE_PAGE:
         return realloc(p, size)
