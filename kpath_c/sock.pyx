@@ -14,7 +14,7 @@ from kpath_c.headers.tcp cimport *
 from kpath_c.headers.errqueue cimport *
 from kpath_c.net_sock cimport *
 from kpath_c.inet_hashtables cimport sock_gen_put
-from kpath_c.shim.slab cimport kmem_cache_alloc, kmem_cache_free
+from kpath_c.shim.slab cimport kmem_cache_alloc, kmem_cache_free, kmem_cache_zalloc
 from kpath_c.shim.timer cimport mod_timer, timer_delete, timer_setup
 from kpath_c.skbuff cimport alloc_page_ref, alloc_skb, put_page
 from kpath_c.sock_reuseport cimport reuseport_detach_sock
@@ -526,8 +526,9 @@ cdef void sock_copy(sock *nsk, const sock *osk) noexcept nogil:
 
 
 # Each socket of the host is in one list, so that none is forgotten when the host closes.
-cdef sock *sk_prot_alloc(net *n, proto *prot) noexcept nogil:
-    cdef sock *sk = <sock *>kmem_cache_alloc(prot.slab)
+cdef sock *sk_prot_alloc(net *n, proto *prot, bint zero) noexcept nogil:
+    """zero: cleared (the kernel's __GFP_ZERO)."""
+    cdef sock *sk = <sock *>(kmem_cache_zalloc(prot.slab) if zero else kmem_cache_alloc(prot.slab))
     if sk != NULL:
         list_add_tail(&sk.sk_host_node, &n.all_socks)
     return sk
@@ -539,13 +540,9 @@ cdef void sk_prot_free(proto *prot, sock *sk) noexcept nogil:
 
 
 cdef sock *sk_alloc(net *n, int family, gfp_t priority, proto *prot, int kern) noexcept nogil:
-    cdef list_head host_node
-    cdef sock *sk = sk_prot_alloc(n, prot)
+    cdef sock *sk = sk_prot_alloc(n, prot, 1)
     if sk == NULL:
         return NULL
-    host_node = sk.sk_host_node
-    memset(sk, 0, prot.obj_size)
-    sk.sk_host_node = host_node
     sk.sk_family = <u16>family
     sk.sk_prot = prot
     sk.sk_kern_sock = kern != 0
@@ -590,7 +587,7 @@ cdef void sk_init_common(sock *sk) noexcept nogil:
 
 cdef sock *sk_clone(const sock *sk, gfp_t priority, bint lock) noexcept nogil:
     """A copy of a listener for a new connection, with two references and nothing queued or charged."""
-    cdef sock *newsk = sk_prot_alloc(sk.sk_net, sk.sk_prot)
+    cdef sock *newsk = sk_prot_alloc(sk.sk_net, sk.sk_prot, 0)
     if newsk == NULL:
         return NULL
     sock_copy(newsk, sk)

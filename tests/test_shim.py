@@ -271,7 +271,7 @@ def test_a_large_pool_goes_on_in_huge_pages():
     """Its first megabyte lies in small chunks; an object never reaches over the end of its chunk."""
     pool = testing.Pool(2112)
     objects = [pool.zalloc() for _ in range(3000)]
-    assert all(o % 64 == 0 for o in objects)
+    assert all(o % 64 == 0 and pool.read(o) == bytes(2112) for o in objects)
     spans = sorted(objects)
     assert min(b - a for a, b in zip(spans, spans[1:], strict=False)) == 2112
     huge = [o for o in objects[1000:] if o // HUGE_PAGE == (o + 2111) // HUGE_PAGE]

@@ -25,8 +25,11 @@ cdef inline void *kmem_cache_alloc(kmem_cache *cache) noexcept nogil:
 
 
 cdef inline void *kmem_cache_zalloc(kmem_cache *cache) noexcept nogil:
+    # Of a chunk that was mapped, what has never been used is zero.
+    cdef bint used = cache.freelist != NULL or cache.fresh == cache.fresh_end
+    cdef bint clear = used or cache.poison or not cache.chunks.mapped
     cdef void *obj = kmem_cache_alloc(cache)
-    if obj != NULL:
+    if obj != NULL and clear:
         memset(obj, 0, cache.object_size)
     return obj
 
