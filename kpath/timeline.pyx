@@ -125,19 +125,13 @@ cdef class Timeline:
         if not f.rtt:
             f.rtt = self.handshake(c)
         while s != NULL:
-            if s.bad or s.flags & (SYN | RST):
+            if is_odd(s):
                 if not s.bad:
                     write(f, s, out)
                 if reads:
                     f.r.before = s.t
             elif s.side == ARRIVED:
-                arrive(f, s)
-                if reads:
-                    t = read_before(&f.r, s, shift, t)
-                    read_later(&f.r, s)
-                    if s.len > f.e.mss:
-                        f.e.mss = s.len
-                    f.e.event = f.w.event
+                s = arrivals(f, s, reads, shift, &t)
             else:
                 write(f, s, out)
                 if reads:
@@ -222,7 +216,7 @@ cdef class Timeline:
             return False
         e[0] = self.before
         while s != NULL:
-            if s.bad or s.flags & (SYN | RST):
+            if is_odd(s):
                 pass
             elif s.side == SENT:
                 offer(e, s, shift, out)
@@ -239,7 +233,8 @@ cdef inline int write(Flow *f, const Seg *s, Moves *out) except -1:
     cdef uint32_t end = s.seq + s.len, new
     cdef bint more
     if s.side == ARRIVED:       # a SYN or RST
-        arrive(f, s)
+        note_arrival(f, s)
+        w.arrival, w.event = s.t, s.t + BEHIND
         return 0
     if s.flags & RST:
         f.late_reset = True
@@ -282,19 +277,42 @@ cdef inline int write(Flow *f, const Seg *s, Moves *out) except -1:
     return 0
 
 
-cdef inline void arrive(Flow *f, const Seg *s) noexcept nogil:
-    cdef State *w = &f.w
-    cdef uint16_t flags = s.flags
-    if flags & (ACK | SYN | RST) == ACK:
-        w.sacked = s.nsack > 0
-        if after(s.ack, w.una):
-            w.una = s.ack
-    if flags & FIN and f.peer_fin < 0:
+cdef inline bint is_odd(const Seg *s) noexcept nogil:
+    """Is a segment none of those that carry data and acknowledge it?"""
+    return s.bad or s.flags & (SYN | RST)
+
+
+cdef inline Seg *arrivals(Flow *f, Seg *s, bint reads, int shift, int64_t **times) noexcept nogil:
+    """Segments arrived one behind the other: s and those that follow. Returns the last. `times`: see `read_before`."""
+    cdef Reader *r = &f.r
+    cdef int64_t *t = times[0]
+    cdef uint32_t most = f.e.mss
+    while True:
+        note_arrival(f, s)
+        if s.flags & ACK:
+            f.w.sacked = s.nsack > 0
+            if after(s.ack, f.w.una):
+                f.w.una = s.ack
+        if reads:
+            t = read_before(r, s, shift, t)
+            read_later(r, s)
+            most = max(most, s.len)
+        if s.next == NULL or s.next.side != ARRIVED or is_odd(s.next):
+            break
+        s = s.next
+    f.w.arrival, f.w.event = s.t, s.t + BEHIND
+    if reads:
+        f.e.mss, f.e.event = most, f.w.event
+    times[0] = t
+    return s
+
+
+cdef inline void note_arrival(Flow *f, const Seg *s) noexcept nogil:
+    """A segment arrived: does it tell of an end?"""
+    if s.flags & FIN and f.peer_fin < 0:
         f.peer_fin = s.t
     if f.fin >= 0 and s.len:
         f.late_data = True
-    w.arrival = s.t
-    w.event = s.t + BEHIND
 
 
 cdef inline int64_t read_time(const Reader *r) noexcept nogil:
@@ -349,14 +367,13 @@ cdef inline int64_t *answer(Reader *r, const Seg *s, int shift, int64_t *out) no
 
 cdef bint stands(const Seg *s, uint32_t ack, uint32_t edge, int shift) noexcept nogil:
     """Does the next ACK from s on leave the window's right edge where it was: was nothing read until then?"""
-    cdef int k
-    for k in range(LOOK):
-        if s.side == SENT and not s.bad and not s.flags & (SYN | RST):
-            return after(s.ack, ack) and s.ack + (<uint32_t>s.win << shift) == edge
+    cdef int left = LOOK
+    while s.side == ARRIVED or is_odd(s):
         s = s.next
-        if s == NULL:
-            break
-    return False
+        left -= 1
+        if s == NULL or not left:
+            return False
+    return after(s.ack, ack) and s.ack + (<uint32_t>s.win << shift) == edge
 
 
 cdef inline int offer(Edge *e, const Seg *s, int shift, Moves *out) except -1:
