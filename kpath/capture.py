@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from .errors import InputError, at
 from .records import LINKS, Walk
+from .segments import Table
 
 TYPE_CHECKING = False  # typing takes longer to import than a short replay
 if TYPE_CHECKING:
@@ -59,11 +60,10 @@ WHOLE = sys.maxsize  # a window that any capture fits into
 
 
 class Capture:
-    """One capture, a window at a time: the file's bytes, and columns with one entry an IP packet, in file order.
+    """One capture, a window at a time: the file's bytes, and its segments.
 
-    Columns are memoryviews of int64: `t` ns since the epoch, `off` offset of the IP header in `buf`, `caplen` and
-    `origlen` bytes of the IP packet held and on the wire, `number` the packet's number from 1, `link` the length of
-    the link header in front of `off`. They hold the window that `advance` read last; `read` reads the first one.
+    `table` and what has one entry an IP packet hold the window that `advance` read last; `read` reads the first one:
+    `number` is the packet's number from 1, `link` (a memoryview) the length of the link header in front of it.
     `packets`, `ipv6`, `cut`, `span` (the earliest and the latest time) and `warnings` are of all that was read so far.
     `buf` is mutable (checksums are filled in), but the file keeps its contents.
     """
@@ -75,7 +75,8 @@ class Capture:
         self.window = window
         self.linktype = -1  # the first interface's; a pcapng file's may differ in link type and resolution
         self.snaplen = 0
-        self.t = self.off = self.caplen = self.origlen = self.link = NO_ROWS
+        self.table = Table()
+        self.link = NO_ROWS
         self.number: Sequence[int] = ()
         self.warnings: list[str] = []
         self.before = 0  # offset of the window before
@@ -94,7 +95,7 @@ class Capture:
 
     @property
     def span(self) -> tuple[int, int]:
-        return self.walk.earliest, self.walk.latest
+        return self.walk.span
 
     @property
     def ended(self) -> bool:
@@ -108,8 +109,8 @@ class Capture:
 
     def advance(self) -> None:
         """Reads the next window; with the last one come the warnings of what was odd about the file."""
-        self.walk.window(self.window)
-        self.t, self.off, self.caplen, self.origlen, self.number, self.link = self.walk.columns()
+        self.table.read(self.walk, self.window)
+        self.number, self.link = self.walk.columns()
         if self.ended:
             self.warnings += odd(self)
 
@@ -119,10 +120,10 @@ class Capture:
         It reads it again if need be. Of the window before, the host may not have been given all; and checksums that
         were filled in would be lost.
         """
-        if isinstance(self.buf, mmap.mmap) and len(self.off):
+        if isinstance(self.buf, mmap.mmap):
             if end := self.before // mmap.PAGESIZE * mmap.PAGESIZE:
                 self.buf.madvise(mmap.MADV_DONTNEED, 0, end)
-            self.before = self.off[0]
+            self.before = self.walk.begin
 
 
 def read(path: str, window: int = WHOLE) -> Capture:
@@ -140,7 +141,7 @@ def read(path: str, window: int = WHOLE) -> Capture:
     else:
         read_header(cap)
         cap.advance()
-    if not len(cap.t):
+    if not cap.walk.n:
         raise nothing(cap)
     return cap
 

@@ -6,7 +6,7 @@ from libc.stdlib cimport free, malloc, qsort
 from libc.string cimport memcpy, memset
 
 from .pairing cimport Pairing
-from .segments cimport SENT, Seg, Table, ip_checksum, tcp_checksum
+from .segments cimport SENT, Seg, Table, held, ip_checksum, ip_length, tcp_checksum
 
 cdef struct Piece:           # captured payload: stream offset, and where the bytes are
     uint32_t at
@@ -63,10 +63,10 @@ cdef class Frames:
             k = self.cap.sent(c, sent)
             for i in range(k):
                 s = sent[i]
-                if s.held == 0 or s.bad:
+                if held(s) == 0 or s.bad:
                     continue
                 self.piece[n].at = s.seq - self.cap.conn[c].isn_out - 1
-                self.piece[n].len = s.held
+                self.piece[n].len = held(s)
                 self.piece[n].off = s.off + s.hlen
                 n += 1
             qsort(self.piece + self.first[c], n - self.first[c], sizeof(Piece), by_offset)
@@ -84,7 +84,7 @@ cdef class Frames:
             return False
         if mate >= 0:
             s = &self.cap.seg[mate]
-            if s.seq == e.seq and s.held >= e.len:
+            if s.seq == e.seq and held(s) >= e.len:
                 memcpy(out, &self.cap.buf[0] + s.off + s.hlen, e.len)
                 return True
         at = e.seq - self.cap.conn[e.conn].isn_out - 1
@@ -143,8 +143,8 @@ cdef class Frames:
                 n += e.len
             elif e.len:
                 self.without_payload += 1
-            ip_checksum(ip, e.iphl)
-            tcp_checksum(ip, e.iphl, n - e.iphl, NULL, e.hlen + e.len - n)
+            ip_checksum(ip, ip_length(ip))
+            tcp_checksum(ip, ip_length(ip), n - ip_length(ip), NULL, e.hlen + e.len - n)
             size = linklen + n
             if self.ng:
                 at += self.enhanced(p, e, size, linklen + e.hlen + e.len)

@@ -12,11 +12,12 @@ class Walk:
     other: int
     short: int
     first_short: int
-    earliest: int
-    latest: int
+    span: tuple[int, int]
     cut: int
     cut_why: str
     at: int
+    begin: int
+    n: int
     rows: int
     ended: bool
     def __init__(self, buf: Bytes) -> None: ...
@@ -24,5 +25,4 @@ class Walk:
     def pcapng(
         self, section: Callable[[int], bool], interface: Callable[[int, int, bool], tuple[int, int, int]]
     ) -> None: ...
-    def window(self, limit: int) -> None: ...
     def columns(self) -> Any: ...

@@ -12,13 +12,6 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from .bigmem cimport Column
 
 cdef enum:
-    NONE_ = 0
-    IPV4 = 4
-    IPV6 = 6
-    OTHER = 1
-    SHORT = 2
-
-cdef enum:
     LINK_NULL = 0
     LINK_EN10MB = 1
     LINK_RAW_12 = 12
@@ -35,26 +28,7 @@ LINKS = {LINK_NULL: "NULL", LINK_EN10MB: "EN10MB", LINK_RAW_12: "RAW", LINK_RAW_
          LINK_LOOP: "LOOP", LINK_SLL: "LINUX_SLL", LINK_IPV4: "IPV4", LINK_IPV6: "IPV6",
          LINK_SLL2: "LINUX_SLL2"}
 
-cdef inline uint16_t be16(const uint8_t *p) noexcept nogil:
-    return (<uint16_t>p[0] << 8) | p[1]
-
-
-cdef inline uint32_t get32(const uint8_t *p, bint little) noexcept nogil:
-    if little:
-        return <uint32_t>p[0] | (<uint32_t>p[1] << 8) | (<uint32_t>p[2] << 16) | (<uint32_t>p[3] << 24)
-    return <uint32_t>p[3] | (<uint32_t>p[2] << 8) | (<uint32_t>p[1] << 16) | (<uint32_t>p[0] << 24)
-
-
-cdef inline int version(const uint8_t *p, Py_ssize_t n) noexcept nogil:
-    if n < 1:
-        return SHORT
-    if p[0] >> 4 == 4:
-        return IPV4
-    return IPV6 if p[0] >> 4 == 6 else OTHER
-
-
-cdef inline int by_ethertype(uint16_t kind) noexcept nogil:
-    return IPV4 if kind == 0x0800 else IPV6 if kind == 0x86DD else OTHER
+cdef int64_t NEVER = <int64_t>1 << 62
 
 
 cdef int ethernet(const uint8_t *p, Py_ssize_t n, Py_ssize_t *skip) noexcept nogil:
@@ -97,72 +71,57 @@ cdef inline int network(int linktype, const uint8_t *p, Py_ssize_t n, Py_ssize_t
     return version(p, n)
 
 
-cdef struct Rows:               # where rows are written
-    int64_t *t
-    int64_t *off
-    int64_t *caplen
-    int64_t *origlen
-
-
 @cython.final
 cdef class Walk:
-    """The packets of a file, a window at a time: columns of int64, one entry an IP packet, in the file's order.
+    """Goes through the packets of a file, a window of them at a time.
 
-    t         ns since the epoch
-    off       offset of the IP header in the file
-    caplen    bytes of the IP packet that the file holds
-    origlen   bytes of it on the wire (with any padding of the link)
-    number    the packet's number in the file, from 1
+    number    each packet's number in the file, from 1: see `columns`
     link      length of the link header in front of it
     """
 
-    cdef Column t, off, caplen, origlen
-    cdef Column number          # written from the first packet on that is not counted from 1
-    cdef Column link            # repeats the first one as long as all are alike
-    cdef Rows out
-    cdef Py_ssize_t skip        # length of this window's link headers, -1: they are not alike, or there are none yet
-    cdef int64_t gaps           # records of this window that are no IP packets
-    cdef bint numbered
-    cdef const uint8_t[::1] buf
-    cdef readonly Py_ssize_t at            # offset of the next record
-    cdef bint ng, little, nano
-    cdef int linktype
-    cdef object section, interface
-    cdef list faces                        # of this section: (link type, ticks a second, offset in s)
-    cdef int64_t before                    # records in front of this window
-    cdef readonly int64_t rows             # IP packets in front of it
-    cdef readonly int64_t packets          # all records so far, of whatever kind
-    cdef readonly int64_t ipv6, other, short
-    cdef readonly int64_t first_short
-    cdef readonly int64_t earliest, latest # time of an IP packet, 0 if there is none
-    cdef readonly int64_t cut              # number of the record at which the file ends too early, or 0
-    cdef readonly str cut_why
-
     def __cinit__(self, const uint8_t[::1] buf not None):
-        self.buf = buf
+        self.buf, self.size = buf, buf.shape[0]
+        self.data = &buf[0] if self.size else NULL
+        self.usual_end = -1
+        self.earliest = self.latest = NEVER
 
     @property
     def ended(self):
         """Whether there is nothing behind this window."""
-        return self.cut != 0 or self.at >= self.buf.shape[0]
+        return self.cut != 0 or self.at >= self.size
 
-    cdef int room(self, Py_ssize_t limit) except -1:
-        """Makes room for as many packets as a window can hold."""
-        cdef Py_ssize_t n = min(self.buf.shape[0] // 16 + 1, limit)
-        self.t, self.off, self.caplen = Column(n), Column(n), Column(n)
-        self.origlen, self.number, self.link = Column(n), Column(n), Column(n)
-        self.out.t, self.out.off = self.t.p, self.off.p
-        self.out.caplen, self.out.origlen = self.caplen.p, self.origlen.p
-        return 0
+    @property
+    def span(self):
+        """The earliest and the latest time of an IP packet so far; 0 if there is none."""
+        known = self.latest != NEVER
+        return self.earliest * known, self.latest * known
+
+    cdef void note_time(self, int64_t t) noexcept:
+        """An IP packet is the first one, or earlier than one before it, or neither."""
+        if self.latest == NEVER:
+            self.earliest = self.latest = t
+        self.earliest, self.latest = min(self.earliest, t), max(self.latest, t)
+
+    @property
+    def packets(self):
+        """All records so far, of whatever kind."""
+        return self.count()
+
+    cdef int64_t count(self) noexcept:
+        return self.before + self.n + self.gaps
+
+    cdef void note_row(self, Py_ssize_t skip) noexcept:
+        """The next packet is the window's first one, comes behind one that is no IP, or has another link header."""
+        if self.gaps:
+            self.note_number(self.n)
+        self.note_link(self.n, skip)
+        self.skip = skip if self.link.repeats and not self.gaps else -1
 
     cdef void note_link(self, Py_ssize_t i, Py_ssize_t skip) noexcept:
-        """Packet i is the first one, or link headers are not all of one length."""
+        """Packet i is the first one, or link headers may not be all of one length."""
         cdef Py_ssize_t k
-        if i == 0:
-            self.skip = skip
-        elif self.link.repeats:
+        if i and self.link.repeats and skip != self.link.p[0]:
             self.link.repeats = False
-            self.skip = -1
             for k in range(1, i):
                 self.link.p[k] = self.link.p[0]
         self.link.p[i] = skip
@@ -174,23 +133,39 @@ cdef class Walk:
             self.numbered = True
             for k in range(i):
                 self.number.p[k] = self.before + k + 1
-        self.number.p[i] = self.packets
+        self.number.p[i] = self.count() + 1
 
     cdef void leave_out(self, bint short) noexcept:
         """The packet is no IP, or too short to tell."""
         self.gaps += 1
+        self.skip = -1
         self.other += not short
         self.short += short
         if short and self.first_short == 0:
-            self.first_short = self.packets
+            self.first_short = self.count()
 
     cdef void stop(self, str why):
-        self.cut = self.packets + 1
+        self.cut = self.count() + 1
         self.cut_why = why
 
     def pcap(self, bint little, bint nano, int linktype):
         """The file is a classic pcap file; `little`: byte order of its headers."""
-        self.little, self.nano, self.linktype, self.at = little, nano, linktype, 24
+        self.little, self.unit, self.linktype, self.at = little, 1 if nano else 1000, linktype, 24
+        if little:
+            self.expect(linktype)
+
+    cdef void expect(self, int linktype) noexcept:
+        """Tells `usual_record` of the link header of IP packets."""
+        if linktype == LINK_NULL or linktype == LINK_LOOP:
+            return
+        self.usual_head, self.ethertype_at = 0, -1
+        if linktype == LINK_EN10MB:
+            self.usual_head, self.ethertype_at = 14, 12
+        elif linktype == LINK_SLL:
+            self.usual_head, self.ethertype_at = 16, 14
+        elif linktype == LINK_SLL2:
+            self.usual_head, self.ethertype_at = 20, 0
+        self.usual_end = self.size - RECORD - self.usual_head - 1
 
     def pcapng(self, section, interface):
         """The file is a pcapng file.
@@ -200,54 +175,56 @@ cdef class Walk:
         """
         self.ng, self.little, self.section, self.interface, self.faces = True, True, section, interface, []
 
-    def window(self, Py_ssize_t limit):
-        """Reads the next `limit` IP packets, or as many as there are: they take the place of those before."""
-        if self.t is None:
-            self.room(limit)
-        self.rows += self.t.n
-        self.t.n = 0
+    cdef int window(self, Py_ssize_t limit) except -1:
+        """A window of at most `limit` IP packets begins: it takes the place of the one before."""
+        cdef Py_ssize_t room = min(self.size // (RECORD + 1) + 1, limit)
+        if self.number is None:
+            self.number, self.link = Column(room), Column(room)
+        self.before, self.begin = self.count(), self.at
+        self.rows += self.n
+        self.n = 0
         self.numbered, self.link.repeats = False, True
         self.gaps, self.skip = 0, -1
-        self.before = self.packets
-        if self.ng:
-            self.blocks(limit)
-        else:
-            self.records(limit)
-
-    cdef int records(self, Py_ssize_t limit) except -1:
-        """Reads on in a classic pcap file."""
-        cdef Py_ssize_t i = 0, at = self.at, end = self.buf.shape[0]
-        cdef const uint8_t *p = &self.buf[0]
-        cdef Rows out = self.out
-        cdef uint32_t caplen
-        cdef int64_t t, unit = 1 if self.nano else 1000
-        cdef int linktype = self.linktype
-        cdef bint little = self.little
-        while at < end and i < limit:
-            if end - at < 16:
-                self.stop(f"expected a record header of 16 bytes, found {end - at}")
-                break
-            caplen = get32(p + at + 8, little)
-            if caplen > end - at - 16:
-                self.stop(f"expected {caplen} bytes, found {end - at - 16}")
-                break
-            t = <int64_t>get32(p + at, little) * 1000000000 + get32(p + at + 4, little) * unit
-            i = add(self, &out, i, linktype, t, p + at + 16, at + 16, caplen, get32(p + at + 12, little))
-            at += 16 + caplen
-        self.t.n = i
-        self.at = at
         return 0
 
-    cdef int blocks(self, Py_ssize_t limit) except -1:
-        """Reads on in a pcapng file."""
-        cdef Py_ssize_t end = self.buf.shape[0]
+    cdef bint next_packet(self, Packet *out) except -1:
+        """The next IP packet, whatever it looks like; False if there is none."""
+        return self.next_block(out) if self.ng else self.next_record(out)
+
+    cdef bint next_record(self, Packet *out) except -1:
+        """The same in a classic pcap file."""
+        cdef Py_ssize_t at, left
         cdef const uint8_t *p
-        cdef uint32_t kind, size
-        while self.at < end and self.t.n < limit:
-            if end - self.at < 12:
-                self.stop(f"expected a block of 12 bytes or more, found {end - self.at}")
+        cdef uint32_t caplen
+        cdef int64_t t
+        cdef bint little = self.little
+        while self.at < self.size:
+            at, left = self.at, self.size - self.at - RECORD
+            if left < 0:
+                self.stop(f"expected a record header of {RECORD} bytes, found {left + RECORD}")
                 break
-            p = &self.buf[self.at]
+            p = self.data + at
+            caplen = get32(p + 8, little)
+            if caplen > left:
+                self.stop(f"expected {caplen} bytes, found {left}")
+                break
+            t = <int64_t>get32(p, little) * 1000000000 + <int64_t>get32(p + 4, little) * self.unit
+            self.at += RECORD + caplen
+            if self.add(self.linktype, t, at + RECORD, caplen, get32(p + 12, little), out):
+                return True
+        return False
+
+    cdef bint next_block(self, Packet *out) except -1:
+        """The same in a pcapng file."""
+        cdef const uint8_t *p
+        cdef Py_ssize_t left
+        cdef uint32_t kind, size
+        cdef int found = False
+        while self.at < self.size and not found:
+            p, left = self.data + self.at, self.size - self.at
+            if left < 12:
+                self.stop(f"expected a block of 12 bytes or more, found {left}")
+                break
             kind = get32(p, True)
             if kind == 0x0A0D0D0A:  # reads alike in both byte orders
                 self.little = self.section(self.at)
@@ -257,22 +234,22 @@ cdef class Walk:
             if size < 12 or size & 3:
                 self.stop(f"expected a block length that is a multiple of 4, found {size}")
                 break
-            if size > end - self.at:
-                self.stop(f"expected a block of {size} bytes, found {end - self.at}")
+            if size > left:
+                self.stop(f"expected a block of {size} bytes, found {left}")
                 break
             if kind == 1:
                 self.faces.append(self.interface(self.at, size, self.little))
             elif kind in (6, 2):  # enhanced packet, and the obsolete packet block: same places but the interface's
-                if not self.packet_block(p, kind, size):
+                found = self.packet_block(p, kind, size, out)
+                if self.cut:
                     break
             elif kind == 3:  # a simple packet has no time: it cannot be replayed
-                self.packets += 1
                 self.leave_out(False)
             self.at += size
-        return 0
+        return found
 
-    cdef bint packet_block(self, const uint8_t *p, uint32_t kind, uint32_t size) except -1:
-        """Reads the packet block at p; False where it is broken."""
+    cdef bint packet_block(self, const uint8_t *p, uint32_t kind, uint32_t size, Packet *out) except -1:
+        """Reads the packet block at p: is it an IP packet? One that is broken is where the capture ends."""
         cdef bint little = self.little
         cdef uint32_t caplen, number
         cdef uint64_t ticks
@@ -289,47 +266,28 @@ cdef class Walk:
             return False
         ticks = (<uint64_t>get32(p + 12, little) << 32) | get32(p + 16, little)
         link, per_second, shift = self.faces[number]
-        self.t.n = add(self, &self.out, self.t.n, link, to_ns(ticks, per_second) + <int64_t>shift * 1000000000, p + 28,
-                       self.at + 28, caplen, get32(p + 24, little))
+        return self.add(link, to_ns(ticks, per_second) + <int64_t>shift * 1000000000, self.at + 28, caplen,
+                        get32(p + 24, little), out)
+
+    cdef bint add(self, int linktype, int64_t t, int64_t at, uint32_t caplen, uint32_t origlen, Packet *out) noexcept:
+        """Counts the packet of `caplen` bytes at offset `at`: is it IP? Then `out` is filled."""
+        cdef Py_ssize_t skip = 0
+        cdef int kind = network(linktype, self.data + at, caplen, &skip)
+        if kind != IPV4 and kind != IPV6:
+            self.leave_out(kind == SHORT)
+            return False
+        self.ipv6 += kind == IPV6
+        self.note_time(t)
+        add_row(self, skip)
+        out.p, out.t, out.off = self.data + at + skip, t, at + skip
+        out.caplen, out.origlen = caplen - skip, max(origlen, caplen) - skip
         return True
 
     def columns(self):
-        """(t, off, caplen, origlen, number, link): memoryviews of int64, but `number` may be a range."""
-        for column in (self.off, self.caplen, self.origlen, self.number, self.link):
-            (<Column>column).n = self.t.n
-        return (*[memoryview(c) for c in (self.t, self.off, self.caplen, self.origlen)],
-                memoryview(self.number) if self.numbered else range(self.before + 1, self.before + self.t.n + 1),
+        """(number, link) of the window's IP packets: memoryviews of int64, but `number` may be a range."""
+        self.number.n = self.link.n = self.n
+        return (memoryview(self.number) if self.numbered else range(self.before + 1, self.before + self.n + 1),
                 memoryview(self.link))
-
-
-cdef inline Py_ssize_t add(Walk self, const Rows *out, Py_ssize_t i, int linktype, int64_t t, const uint8_t *p,
-                           Py_ssize_t at, uint32_t caplen, uint32_t origlen) noexcept:
-    """Adds the packet p, at offset `at`, as row i if it is IP; returns the number of rows then.
-
-    A function, as Cython does not let the compiler inline methods.
-    """
-    cdef Py_ssize_t skip = 0
-    cdef int kind = network(linktype, p, caplen, &skip)
-    self.packets += 1
-    if kind != IPV4 and kind != IPV6:
-        self.leave_out(kind == SHORT)
-        return i
-    self.ipv6 += kind == IPV6
-    out.t[i] = t
-    out.off[i] = at + skip
-    out.caplen[i] = caplen - skip
-    out.origlen[i] = max(origlen, caplen) - skip
-    if self.gaps:
-        self.note_number(i)
-    if skip != self.skip:
-        self.note_link(i, skip)
-    if i == 0 and self.rows == 0:
-        self.earliest = self.latest = t
-    elif t > self.latest:
-        self.latest = t
-    elif t < self.earliest:
-        self.earliest = t
-    return i + 1
 
 
 cdef int64_t to_ns(uint64_t ticks, uint64_t per_second) noexcept:

@@ -138,7 +138,7 @@ def prepare(
     overrides = [hostfile.option(s) for s in sysctls]
     recorded = read_calls(syscalls) if syscalls else None
     cap = capture_module.read(capture, window if recorded is None else WHOLE)
-    table = Table().decode(cap.buf, cap.t, cap.off, cap.caplen, cap.origlen)
+    table = cap.table
     problems: dict[int, list[Any]] = {}
     note_problems(problems, cap, table)
     while not len(table) and not cap.ended:
@@ -218,7 +218,7 @@ class Windows:
         cap, table = self.capture, self.table
         if self.p.recorded is None:
             self.calls = self.inference.window(cap.path, cap.span[1], cap.ended)
-        arrivals = table.arrivals(cap.t, cap.off, cap.caplen, cap.origlen, self.p.local.numbers())
+        arrivals = table.arrivals(self.p.local.numbers())
         feed(self.host, self.ops, table, self.p.spec, self.calls, cap, arrivals, self.now)
         self.packets_in += len(arrivals[0])
         return Feed(cap, table, self.calls, arrivals)
@@ -256,9 +256,8 @@ class Windows:
 
 
 def next_window(cap: Capture, table: Table, problems: dict[int, list[Any]]) -> None:
-    """Reads and decodes the next window."""
+    """Reads the next window."""
     cap.advance()
-    table.decode(cap.buf, cap.t, cap.off, cap.caplen, cap.origlen)
     note_problems(problems, cap, table)
 
 
@@ -339,7 +338,7 @@ def check_calls(calls: Calls, table: Table, cap: Capture) -> None:
             call.s, call.a = active[0]["raddr"], (call.a[0], call.a[1], active[0]["rport"], 0)
     locals_ = {c["laddr"] for c in conns}
     remotes = {c["raddr"] for c in conns}
-    check_fit(calls, locals_, remotes, cap.t[0], cap.t[len(cap.t) - 1])
+    check_fit(calls, locals_, remotes, *cap.span)
 
 
 def kernel_module(name: str) -> Any:

@@ -29,34 +29,36 @@ cdef struct Address:        # 128 bits in host order; IPv4's are mapped (::ffff:
 cdef struct Seg:            # one TCP segment; ports and numbers in host order, addresses as numbers of the table's
     int64_t t               # ns since the epoch
     int64_t off             # of the IP header
-    uint64_t opts           # hash of all options in order but TSval
     Seg *next               # its connection's next one in this window, or NULL
     Seg *before             # of one sent: the connection's one sent before, or NULL
-    uint32_t saddr
+    uint32_t row            # of the window's IP packets
+    uint32_t caplen         # bytes of the IP packet that the capture holds
+    uint32_t origlen        # bytes of it on the wire (with any padding of the link)
+    int32_t conn            # -1 none
+    # from here on zero where there is nothing to tell
+    uint32_t saddr          # these four as in Conn: see addresses(), ports()
     uint32_t daddr
     uint16_t sport
     uint16_t dport
     uint32_t seq
     uint32_t ack
     uint32_t len            # payload on the wire
-    uint32_t held           # payload bytes in the buffer
-    uint32_t tsval
-    uint32_t tsecr
-    uint32_t row            # into the columns that it was decoded from
-    int32_t conn            # -1 none
     uint16_t win
     uint16_t urg
     uint16_t flags          # as in the header, AE is 0x100
-    uint16_t mss            # 0 none
-    uint8_t ecn
     uint8_t wscale          # 255 none
+    uint8_t side            # ARRIVED, SENT, FOREIGN
+    uint8_t ecn
+    uint8_t ttl
+    uint8_t hlen            # IP and TCP headers
+    # and from here on most segments, but for timestamps, have nothing
+    uint64_t opts           # hash of all options in order but TSval
+    uint32_t tsval
+    uint32_t tsecr
+    uint16_t mss            # 0 none
     uint8_t ts              # has timestamps
     uint8_t sackok
     uint8_t nsack
-    uint8_t ttl
-    uint8_t hlen            # IP and TCP headers
-    uint8_t iphl
-    uint8_t side            # ARRIVED, SENT, FOREIGN
     uint8_t v6
     uint8_t bad             # delivered, but no segment that TCP would look at
     uint8_t partial         # the checksum field holds the pseudo-header's sum only
@@ -102,12 +104,19 @@ cdef struct Touched:        # a connection that this window has segments of
     int32_t nsent
     int32_t conn
 
-cdef struct Direction:      # what one address sent to another, see Table.addresses
+cdef struct Direction:      # from one address to another
     uint32_t src
     uint32_t dst
-    uint64_t raw            # both addresses as an IPv4 header has them
     uint64_t sum            # of the pseudo header but for the length
-    int64_t v[7]
+
+cdef struct Arrivals:       # columns of what is delivered
+    int64_t *t
+    int64_t *off
+    int64_t *caplen
+    int64_t *origlen
+    int64_t *row
+    Py_ssize_t n
+    int64_t last            # time of the last one
 
 @cython.final
 cdef class Table:
@@ -134,6 +143,7 @@ cdef class Table:
     cdef int part, parts    # see keep()
     cdef tuple columns      # memory of arrivals()
     cdef int64_t delivered_t    # time of the last arrival
+    cdef bint skips             # is any connection not replayed?
     cdef Table names        # whose numbers the addresses have, where they are not this table's own
     cdef int32_t *now       # adopt(): of each connection, the last of those with its 4-tuple that has begun
     cdef Py_ssize_t now_room
@@ -149,34 +159,39 @@ cdef class Table:
     cdef Py_ssize_t ndirection
     cdef Py_ssize_t direction_room
     cdef Direction *current[2]  # those just met, or NULL
+    cdef uint64_t raw[2]        # and both their addresses as an IPv4 header has them
     cdef dict direction_of
-    cdef list icmp_rows
+    cdef list icmp              # messages of this window: (row, t, off, caplen, origlen)
     cdef bint icmp_of_none      # are ICMP messages about no connection of this part's?
     cdef readonly dict problems
     cdef int64_t find_address(self, const Address *a) noexcept nogil
     cdef int64_t number(self, const Address *a) except -1
     cdef int64_t other_number(self, const Address *a) except -1
-    cdef Py_ssize_t take_other(self, Seg *s, const uint8_t *p, int what, int64_t caplen, int64_t origlen) except -1
+    cdef Py_ssize_t take_any(self, Seg *s, const uint8_t *p) except -1
     cdef int64_t number_of(self, a) except -2
     cdef int grow_addresses(self) except -1
     cdef bint is_v6(self, uint32_t number) noexcept nogil
     cdef object text(self, uint32_t number)
-    cdef int make_room(self, Py_ssize_t rows) except -1
+    cdef int make_room(self, Py_ssize_t room) except -1
     cdef bint elsewhere(self, const uint8_t *p, int64_t caplen, int64_t origlen) noexcept nogil
     cdef uint64_t part_of(self, const Conn *p) noexcept nogil
-    cdef int begin(self, Py_ssize_t rows) except -1
+    cdef int begin(self, Py_ssize_t room) except -1
     cdef void fetch(self, Seg *far, Seg *near) noexcept nogil
     cdef int32_t touch(self, Seg *s, int32_t c) except -1
     cdef void touch_none(self) noexcept nogil
-    cdef void touched_in_order(self) noexcept nogil
+    cdef void finish_touched(self) noexcept nogil
     cdef int split_window(self) except -1
+    cdef int split_one(self, Seg *s) except -1
     cdef void mark_new(self, Py_ssize_t first) noexcept
+    cdef tuple room_for_arrivals(self, Py_ssize_t n)
+    cdef Py_ssize_t behind(self, int64_t row) noexcept nogil
+    cdef void deliver_all(self, Arrivals *r, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
     cdef dict described(self, const Seg *s, const uint8_t *ip)
     cdef Direction *other_direction(self, const Seg *s, const uint8_t *p) except NULL
     cdef Direction *new_direction(self, uint32_t src, uint32_t dst) except NULL
     cdef int32_t find(self, uint32_t laddr, uint16_t lport, uint32_t raddr, uint16_t rport) noexcept nogil
     cdef int rehash(self, Py_ssize_t nslots) except -1
-    cdef void place(self, int32_t c) noexcept nogil
+    cdef void put(self, int32_t c) noexcept nogil
     cdef int32_t open(self, Seg *s, int64_t at, int32_t earlier) except -2
     cdef int32_t connection_of(self, Seg *s, int64_t at) except -2
     cdef bint keeps_icmp(self, const uint8_t *p, Py_ssize_t n) noexcept
@@ -192,6 +207,8 @@ cdef class Table:
     cdef int32_t look_up(self, Seg *s) noexcept nogil
     cdef int number_ends(self) except -1
 
+cdef uint32_t held(const Seg *s) noexcept nogil
+cdef Py_ssize_t ip_length(const uint8_t *ip) noexcept nogil
 cdef void tcp_checksum(uint8_t *ip, Py_ssize_t iphl, Py_ssize_t n, const uint8_t *data,
                        Py_ssize_t datalen) noexcept nogil
 cdef void ip_checksum(uint8_t *ip, Py_ssize_t iphl) noexcept nogil

@@ -12,6 +12,7 @@ from libc.stdlib cimport calloc, free, malloc, qsort, realloc
 from libc.string cimport memset
 
 from .bigmem cimport Column, big_alloc, big_free, grow
+from .records cimport RECORD, Packet, Walk, be16, usual_record
 
 cdef extern from *:
     """
@@ -29,13 +30,10 @@ cdef extern from "<arpa/inet.h>":
 cdef enum:
     MANY = 8192         # connections that a cache has not room for
     FETCH = 8           # segments looked ahead to fetch theirs
+    LEAST = 20          # bytes of a packet that is in a table: a whole IP header
 
 FLAG_NAMES = ((0x02, "S"), (0x01, "F"), (0x04, "R"), (0x08, "P"), (0x20, "U"), (0x40, "E"), (0x80, "W"), (0x100, "A"),
               (0x10, "."))
-
-
-cdef inline uint16_t be16(const uint8_t *p) noexcept nogil:
-    return (<uint16_t>p[0] << 8) | p[1]
 
 
 cdef inline uint32_t be32(const uint8_t *p) noexcept nogil:
@@ -53,7 +51,7 @@ cdef inline void decode_options(Seg *s, const uint8_t *p, Py_ssize_t n) noexcept
         s.ts = 1
         s.tsval = be32(p + 4)
         s.tsecr = be32(p + 8)
-        s.opts = mix(mix(0, 0x80A), s.tsecr)
+        s.opts = mix(0, 0x80A) + s.tsecr
     elif n:
         decode_any_options(s, p, n)
 
@@ -77,7 +75,6 @@ cdef void decode_any_options(Seg *s, const uint8_t *p, Py_ssize_t n) noexcept no
             s.ts = 1
             s.tsval = be32(p + i)
             s.tsecr = be32(p + i + 4)
-            h = mix(h, s.tsecr)
             i += 8
         elif kind == 2 and size == 4:
             s.mss = be16(p + i)
@@ -94,13 +91,22 @@ cdef void decode_any_options(Seg *s, const uint8_t *p, Py_ssize_t n) noexcept no
             h = mix(h, <uint64_t>p[i] | 0x100)
             i += 1
         at += size
-    s.opts = h
+    s.opts = h + s.tsecr
+
+
+cdef inline void clear_options(Seg *s) noexcept nogil:
+    """Nothing is known of options and the like. Field by field: the compiler makes two stores of that."""
+    s.opts = 0
+    s.tsval = s.tsecr = 0
+    s.mss = 0
+    s.ts = s.sackok = s.nsack = s.v6 = s.bad = s.partial = 0
+    s.conn, s.wscale, s.side = -1, 255, FOREIGN
 
 
 cdef inline void clear(Seg *s) noexcept nogil:
-    """Zeros. In two pieces, as the compiler makes one of this size a slow string instruction."""
-    memset(s, 0, 64)
-    memset(<char *>s + 64, 0, sizeof(Seg) - 64)
+    """Nothing is known of what the packet says."""
+    memset(&s.saddr, 0, <char *>(s + 1) - <char *>&s.saddr)
+    clear_options(s)
 
 
 cdef inline uint64_t end_hash(uint64_t high, uint64_t low, uint16_t port) noexcept nogil:
@@ -115,11 +121,15 @@ cdef struct Phase:
     uint32_t tsval
 
 
-cdef inline void count_segment(Direction *d, const Seg *s) noexcept nogil:
+cdef struct Traffic:            # what one address sent to another, see Table.addresses
+    int64_t v[7]
+
+
+cdef inline void count_segment(Traffic *d, const Seg *s) noexcept nogil:
     d.v[0] += 1
     if s.flags & SYN:
         d.v[2 if s.flags & ACK else 1] += 1
-    d.v[3] = min(d.v[3], s.ttl)
+    d.v[3] = min(d.v[3] if d.v[0] > 1 else 255, s.ttl)
     d.v[4] = max(d.v[4], s.ttl)
     d.v[5] += s.len > 9000
     d.v[6] += s.partial
@@ -170,7 +180,7 @@ cdef class Table:
     def __cinit__(self):
         self.problems = {}
         self.direction_of = {}
-        self.icmp_rows = []
+        self.icmp = []
         self.icmp_of_none = True
         self.parts = 1
         self.recent = -1
@@ -194,29 +204,33 @@ cdef class Table:
 
     # -- decoding
 
-    def decode(self, const uint8_t[::1] buf not None, const int64_t[::1] t, const int64_t[::1] off,
-               const int64_t[::1] caplen, const int64_t[::1] origlen):
-        """Reads packet i at buf[off[i]:off[i]+caplen[i]]; origlen[i] bytes were on the wire, at t[i] ns.
+    def read(self, Walk walk not None, Py_ssize_t limit):
+        """Reads the next `limit` IP packets of a capture, or as many as there are.
 
-        These segments take the place of those of the window before; the connections stay.
+        Their segments take the place of those of the window before; the connections stay.
         """
-        cdef Py_ssize_t i, rows = t.shape[0]
-        cdef size_t size = buf.shape[0]
+        cdef Packet a, other
+        cdef Py_ssize_t row = 0
         cdef Seg *s
-        self.buf = buf
-        self.begin(rows)
+        walk.window(limit)
+        self.buf = walk.buf
+        self.begin(min(limit, walk.size // (RECORD + LEAST) + 1))
         s = self.seg
-        for i in range(rows):
-            if <size_t>caplen[i] > size or <size_t>off[i] > size - caplen[i]:     # the sign makes them large
-                raise ValueError(f"packet row {i} lies outside its buffer")
-            s += take(self, s, &buf[0] + off[i], i, t[i], off[i], caplen[i], origlen[i])
-        self.n = s - self.seg
+        while row < limit:
+            if not usual_record(walk, &a):
+                if not walk.next_packet(&other):
+                    break
+                a = other       # a copy, so that usual packets need not go through memory
+            s += take(self, &a, s, row)
+            row += 1
+        self.n, self.rows = s - self.seg, row
         return self
 
     def decode_emitted(self, const uint8_t[::1] hdr not None, const int64_t[::1] t, const int64_t[::1] off,
                        const int[::1] hlen, const int[::1] plen):
         """Reads what `Host.emitted_buffers` gives. The headers are copied: those buffers do not last."""
         cdef Py_ssize_t i, n = t.shape[0]
+        cdef Packet a
         cdef Seg *s
         self.begin(n)
         self.naddr = self.ndirection = 0
@@ -230,31 +244,32 @@ cdef class Table:
         self.buf = bytearray(hdr)
         s = self.seg
         for i in range(n):
-            s += take(self, s, &self.buf[0] + off[i], i, t[i], off[i], hlen[i], <int64_t>hlen[i] + plen[i])
-        self.n = s - self.seg
+            a.p, a.t, a.off = &self.buf[0] + off[i], t[i], off[i]
+            a.caplen, a.origlen = hlen[i], <int64_t>hlen[i] + plen[i]
+            s += take(self, &a, s, i)
+        self.n, self.rows = s - self.seg, n
         return self
 
-    cdef int begin(self, Py_ssize_t rows) except -1:
-        """A window of so many packets."""
+    cdef int begin(self, Py_ssize_t room) except -1:
+        """A window begins, of at most so many segments."""
         self.base += self.n
         self.rows_before += self.rows
-        self.rows = rows
-        self.n = self.npartial = 0
+        self.n = self.rows = self.npartial = 0
         self.problems.clear()
-        self.icmp_rows.clear()
+        self.icmp.clear()
         self.touch_none()
-        if rows > self.room:
-            self.make_room(rows)
+        if room > self.room:
+            self.make_room(room)
         return 0
 
-    cdef int make_room(self, Py_ssize_t rows) except -1:
-        """Room for so many packets, and some more: windows of emitted segments are not all as long as the first."""
+    cdef int make_room(self, Py_ssize_t room) except -1:
+        """Room for so many segments, and some more: windows of emitted ones are not all as long as the first."""
         if self.room:
-            rows += rows // 2
+            room += room // 2
         big_free(self.seg, self.room * sizeof(Seg))
         self.seg, self.room = NULL, 0
-        self.seg = <Seg *>big_alloc(rows * sizeof(Seg))
-        self.room = rows
+        self.seg = <Seg *>big_alloc(room * sizeof(Seg))
+        self.room = room
         return 0
 
     cdef bint elsewhere(self, const uint8_t *p, int64_t caplen, int64_t origlen) noexcept nogil:
@@ -274,14 +289,19 @@ cdef class Table:
         cdef Address *b = &self.addr[p.raddr]
         return (end_hash(a.high, a.low, p.lport) + end_hash(b.high, b.low, p.rport)) % <uint64_t>self.parts
 
-    cdef Py_ssize_t take_other(self, Seg *s, const uint8_t *p, int what, int64_t caplen, int64_t origlen) except -1:
-        """Notes what a packet is that is no good segment; 1 if it is a row of the table all the same."""
+    cdef Py_ssize_t take_any(self, Seg *s, const uint8_t *p) except -1:
+        """`take` for any packet; notes what one is that is no good segment."""
         cdef Direction *d
+        cdef int what
+        clear(s)
+        what = read_any(s, p, s.caplen, s.origlen)
+        if what == 6:
+            return finish(self, s, p, p + ip_length(p), s.hlen - ip_length(p) + <int64_t>s.len)
         if what == ICMP:
-            self.icmp_rows.append(s.row)
+            self.icmp.append((s.row, s.t, s.off, s.caplen, s.origlen))
         if what >= 0:
             return 0
-        self.problem(what, s.row, caplen, origlen)
+        self.problem(what, s.row, s.caplen, s.origlen)
         if what <= SKIPPED:
             return 0
         d = direction_of(self, s, p)
@@ -300,10 +320,9 @@ cdef class Table:
             if d != NULL and d.src == a and d.dst == b:
                 return d
         d = self.new_direction(a, b)
-        d.raw = 0 if s.v6 else (<const uint64_t *>(p + 12))[0]
         d.sum = fold(sum16(p + 8, 32, 6) if s.v6 else sum16(p + 12, 8, 6))
-        self.current[1] = self.current[0]
-        self.current[0] = d
+        self.current[1], self.raw[1] = self.current[0], self.raw[0]
+        self.current[0], self.raw[0] = d, 0 if s.v6 else raw_addresses(p)
         return d
 
     cdef Direction *new_direction(self, uint32_t src, uint32_t dst) except NULL:
@@ -320,7 +339,7 @@ cdef class Table:
                 self.current[k] = self.direction + (self.current[k] - before)
         p = &self.direction[i]
         memset(p, 0, sizeof(Direction))
-        p.src, p.dst, p.v[3] = src, dst, 255
+        p.src, p.dst = src, dst
         self.ndirection += 1
         return p
 
@@ -473,7 +492,7 @@ cdef class Table:
         p.apart = self.is_local(p.laddr, p.lport) and not self.is_local(p.raddr, p.rport)
         self.recent = <int32_t>self.nconn if p.apart else -1
         self.nconn += 1
-        self.place(<int32_t>(self.nconn - 1))
+        self.put(<int32_t>(self.nconn - 1))
         return <int32_t>(self.nconn - 1)
 
     cdef int rehash(self, Py_ssize_t nslots) except -1:
@@ -484,10 +503,10 @@ cdef class Table:
         if self.slots == NULL:
             raise MemoryError
         for i in range(self.nconn):
-            self.place(<int32_t>i)
+            self.put(<int32_t>i)
         return 0
 
-    cdef void place(self, int32_t c) noexcept nogil:
+    cdef void put(self, int32_t c) noexcept nogil:
         cdef Conn *p = &self.conn[c]
         cdef Conn *q
         cdef uint64_t at = tuple_hash(p.laddr, p.lport, p.raddr, p.rport) & <uint64_t>(self.nslots - 1)
@@ -596,25 +615,31 @@ cdef class Table:
         return 0
 
     cdef int split_window(self) except -1:
-        cdef Py_ssize_t i, known = self.nconn
-        cdef int32_t c
-        cdef Seg *s
+        cdef Py_ssize_t known = self.nconn
+        cdef Seg *s = self.seg
+        cdef Seg *end = self.seg + self.n
+        cdef Seg *behind
+        cdef bint many
         self.number_ends()
         self.touch_none()
-        for i in range(self.n):
-            if self.nconn > MANY and i + FETCH < self.n:
-                self.fetch(&self.seg[i + FETCH], &self.seg[i + FETCH // 2])
-            s = &self.seg[i]
-            c = count_plain(self, s)
-            if c < 0:
-                s.side = self.side_of(s)
-                s.conn = -1
-                if s.side == FOREIGN:
-                    continue
-                c = self.connection_of(s, self.base + i)
-            join(self, s, c)
-        self.touched_in_order()
+        while s < end:
+            many = self.nconn > MANY
+            if many and end - s > FETCH:
+                self.fetch(s + FETCH, s + FETCH // 2)
+            behind = run(self, s, s + 1 if many else end)
+            if behind == s:
+                self.split_one(s)
+                behind = s + 1
+            s = behind
+        self.finish_touched()
         self.mark_new(known)
+        return 0
+
+    cdef int split_one(self, Seg *s) except -1:
+        """The same for a segment of whatever kind."""
+        s.side, s.conn = self.side_of(s), -1
+        if s.side != FOREIGN:
+            join(self, s, self.connection_of(s, self.base + (s - self.seg)))
         return 0
 
     cdef inline void fetch(self, Seg *far, Seg *near) noexcept nogil:
@@ -645,7 +670,7 @@ cdef class Table:
         self.ntouched = 0
 
     cdef int32_t touch(self, Seg *s, int32_t c) except -1:
-        """A segment is the first one of connection c in this window: the connection's place in `touched`."""
+        """Segment s is the first one of connection c in this window: the connection's place in `touched`."""
         cdef Touched *w
         grow(<void **>&self.touched, &self.touched_room, self.ntouched + 1, sizeof(Touched))
         w = &self.touched[self.ntouched]
@@ -657,14 +682,15 @@ cdef class Table:
         self.ntouched += 1
         return self.local[c]
 
-    cdef void touched_in_order(self) noexcept nogil:
-        """Sorts `touched`, which mostly is in order."""
+    cdef void finish_touched(self) noexcept nogil:
+        """All segments have been linked. Sorts `touched`, which mostly is in order."""
         cdef Py_ssize_t i
         for i in range(1, self.ntouched):
             if self.touched[i].conn < self.touched[i - 1].conn:
                 qsort(self.touched, self.ntouched, sizeof(Touched), by_connection)
                 break
         for i in range(self.ntouched):
+            self.touched[i].last.next = NULL
             self.local[self.touched[i].conn] = <int32_t>i
 
     cdef Seg *first_of(self, Py_ssize_t c) noexcept nogil:
@@ -707,10 +733,12 @@ cdef class Table:
             p = &self.conn[i]
             if self.parts > 1 and self.part_of(p) != <uint64_t>self.part:
                 p.skip = ELSEWHERE
+                self.skips = True
             # a host without the connection answers all but a reset with a reset
             elif p.syn_out < 0 and not (p.syn_in >= 0 and p.syn_in == p.first) and (
                     p.n_out > p.rst_out or (p.n_out == 0 and p.n_in > p.rst_in)):
                 p.skip = OPEN_BEFORE
+                self.skips = True
 
     def keep(self, int part, int parts):
         """Of the connections keeps one part: a 4-tuple's are all in the same one.
@@ -798,53 +826,70 @@ cdef class Table:
                 strange += other.conn[c].first < 0
         finally:
             free(numbers)
-        self.touched_in_order()
+        self.finish_touched()
         return strange
 
     # -- what Python asks for
 
-    def arrivals(self, t, off, caplen, origlen, locals_):
+    def arrivals(self, locals_):
         """Columns of the packets to be delivered: (t, off, caplen, origlen, row), time order, memoryviews of int64.
 
         TCP segments to the local side but those of connections that were open before the capture, and ICMP messages to
         it. Times never go back: where a capture's do, by no more than its writer's queues, its order is right.
         """
-        cdef int64_t[::1] ct = t, co = off, cc = caplen, cl = origlen
-        cdef Py_ssize_t i, k = 0, icmp, at = 0
-        cdef Seg *s
-        cdef Seg *seg = self.seg
-        cdef Conn *conn = self.conn
-        cdef Rows r
-        addresses = {a for a, _ in locals_}
-        wanted = [w for w in self.icmp_rows if destination(&self.buf[co[w]]) in addresses
-                  and self.keeps_icmp(&self.buf[co[w]], cc[w])]
-        icmp = len(wanted)
-        # the host goes on to use the first window's
-        if not self.base or self.columns is None or (<Column>self.columns[0]).room < self.n + icmp:
-            columns = tuple([Column(self.n + icmp) for _ in range(5)])
-        else:
-            columns = self.columns
-        self.columns = columns if self.base else None
-        for i in range(5):
-            r.dst[i] = (<Column>columns[i]).p
-        if self.n + icmp:
-            r.src[0], r.src[1], r.src[2], r.src[3] = &ct[0], &co[0], &cc[0], &cl[0]
-        r.last = self.delivered_t
-        for i in range(self.n):
-            s = seg + i
-            if s.side != ARRIVED or conn[s.conn].skip:
-                continue
-            while k < icmp and <int64_t>wanted[k] < s.row:
-                at = deliver(&r, at, wanted[k])
-                k += 1
-            at = deliver(&r, at, s.row)
-        while k < icmp:
-            at = deliver(&r, at, wanted[k])
-            k += 1
+        cdef Py_ssize_t begin = 0, end
+        cdef Arrivals r
+        cdef Packet m
+        cdef int64_t row
+        addresses = {address for address, _ in locals_}
+        wanted = [w for w in self.icmp if destination(&self.buf[0] + <int64_t>w[2]) in addresses
+                  and self.keeps_icmp(&self.buf[0] + <int64_t>w[2], w[3])]
+        columns = self.room_for_arrivals(self.n + len(wanted))
+        r.t, r.off, r.caplen = (<Column>columns[0]).p, (<Column>columns[1]).p, (<Column>columns[2]).p
+        r.origlen, r.row = (<Column>columns[3]).p, (<Column>columns[4]).p
+        r.n, r.last = 0, self.delivered_t
+        for row, m.t, m.off, m.caplen, m.origlen in wanted:
+            end = self.behind(row)
+            self.deliver_all(&r, begin, end)
+            deliver(&r, m.t, m.off, m.caplen, m.origlen, row)
+            begin = end
+        self.deliver_all(&r, begin, self.n)
         self.delivered_t = r.last
         for column in columns:
-            (<Column>column).n = at
+            (<Column>column).n = r.n
         return tuple([memoryview(c) for c in columns])
+
+    cdef tuple room_for_arrivals(self, Py_ssize_t n):
+        """Five columns of so many rows. Those of the first window are the host's to use on."""
+        if self.base and self.columns is not None and (<Column>self.columns[0]).room >= n:
+            return self.columns
+        columns = tuple([Column(n) for _ in range(5)])
+        self.columns = columns if self.base else None
+        return columns
+
+    cdef Py_ssize_t behind(self, int64_t row) noexcept nogil:
+        """The first segment behind a row of the window."""
+        cdef Py_ssize_t low = 0, high = self.n, mid
+        while low < high:
+            mid = (low + high) // 2
+            if self.seg[mid].row < row:
+                low = mid + 1
+            else:
+                high = mid
+        return low
+
+    cdef void deliver_all(self, Arrivals *r, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        """Adds those of the segments begin..end-1 that are to be delivered."""
+        cdef Seg *s = self.seg + begin
+        cdef Seg *stop = self.seg + end
+        cdef const Conn *conn = self.conn
+        cdef bint skips = self.skips
+        cdef Arrivals to = r[0]     # a copy, which the compiler can keep in registers
+        while s < stop:
+            if s.side == ARRIVED and not (skips and conn[s.conn].skip):
+                deliver(&to, s.t, s.off, s.caplen, s.origlen, s.row)
+            s += 1
+        r[0] = to
 
     def skipped(self):
         """(how many connections were open before the capture began, the first of them or -1). Needs `split`."""
@@ -882,11 +927,12 @@ cdef class Table:
     cdef dict described(self, const Seg *s, const uint8_t *ip):
         """`row` of a segment whose headers are at ip."""
         return {"t": s.t, "saddr": self.text(s.saddr), "daddr": self.text(s.daddr), "sport": s.sport, "dport": s.dport,
-                "seq": s.seq, "ack": s.ack, "len": s.len, "held": s.held, "flags": s.flags, "win": s.win, "urg": s.urg,
+                "seq": s.seq, "ack": s.ack, "len": s.len, "held": held(s), "flags": s.flags, "win": s.win, "urg": s.urg,
                 "ecn": s.ecn, "tsval": s.tsval if s.ts else None, "tsecr": s.tsecr if s.ts else None,
                 "mss": s.mss or None, "wscale": None if s.wscale == 255 else s.wscale, "sackok": bool(s.sackok),
                 "sack": sacks(ip, s), "opts": s.opts, "ttl": s.ttl,
-                "v6": bool(s.v6), "row": s.row, "conn": s.conn, "off": s.off, "hlen": s.hlen, "side": s.side,
+                "v6": bool(s.v6), "row": s.row, "conn": s.conn, "off": s.off, "hlen": s.hlen,
+                "caplen": s.caplen, "origlen": s.origlen, "side": s.side,
                 "bad": bool(s.bad)}
 
     def addresses(self):
@@ -894,10 +940,24 @@ cdef class Table:
 
         Addresses as text. Made for the search of the local side: one entry a direction.
         """
+        cdef Py_ssize_t i, k = 0
+        cdef Seg *s
         cdef Direction *d = self.direction
-        cdef Py_ssize_t i
-        return {(self.text(d[i].src), self.text(d[i].dst)): [d[i].v[k] for k in range(7)]
-                for i in range(self.ndirection) if d[i].v[0]}
+        cdef Traffic *t = <Traffic *>calloc(self.ndirection + 1, sizeof(Traffic))
+        if t == NULL:
+            raise MemoryError
+        try:
+            for i in range(self.n):
+                s = &self.seg[i]
+                if s.bad:
+                    continue
+                if s.saddr != d[k].src or s.daddr != d[k].dst:
+                    k = self.direction_of[(<uint64_t>s.saddr << 32) | s.daddr]
+                count_segment(&t[k], s)
+            return {(self.text(d[i].src), self.text(d[i].dst)): [t[i].v[k] for k in range(7)]
+                    for i in range(self.ndirection) if t[i].v[0]}
+        finally:
+            free(t)
 
     def complete_checksums(self, uint8_t[::1] buf not None):
         """Fills in the TCP checksums that a sender left to its device (veth, virtio). Returns how many.
@@ -905,13 +965,14 @@ cdef class Table:
         `buf` is the buffer that was decoded. Such a packet was never on a wire, so its data cannot be wrong, and the
         kernel takes it as checked.
         """
-        cdef Py_ssize_t i, done = 0
+        cdef Py_ssize_t i, iphl, done = 0
         cdef Seg *s
         for i in range(self.n if self.npartial else 0):
             s = &self.seg[i]
-            if not s.partial or s.side != ARRIVED or s.held < s.len:
+            if not s.partial or s.side != ARRIVED or held(s) < s.len:
                 continue
-            tcp_checksum(&buf[0] + s.off, s.iphl, s.hlen - s.iphl + <Py_ssize_t>s.len, NULL, 0)
+            iphl = ip_length(&buf[0] + s.off)
+            tcp_checksum(&buf[0] + s.off, iphl, s.hlen - iphl + <Py_ssize_t>s.len, NULL, 0)
             done += 1
         return done
 
@@ -984,25 +1045,32 @@ cdef class Table:
 
 # What is done for each packet are functions, as Cython does not let the compiler inline methods.
 
-cdef inline Py_ssize_t take(Table self, Seg *s, const uint8_t *p, Py_ssize_t row, int64_t t, int64_t off,
-                            int64_t caplen, int64_t origlen) except -1:
-    """Reads one packet into `s`; returns 1 if it is a segment for the table, else 0."""
-    cdef Direction *d
-    cdef int what
-    if self.parts > 1 and self.elsewhere(p, caplen, origlen):
+cdef inline Py_ssize_t take(Table self, const Packet *a, Seg *s, Py_ssize_t row) except -1:
+    """Reads a packet into `s`; returns 1 if it is a segment for the table, else 0."""
+    cdef const uint8_t *p = a.p
+    cdef int64_t total, hlen
+    if self.parts > 1 and self.elsewhere(p, a.caplen, a.origlen):
         return 0
-    clear(s)
-    s.t, s.off, s.row = t, off, <uint32_t>row
-    what = read_packet(s, p, caplen, origlen)
-    if what != 6:
-        return self.take_other(s, p, what, caplen, origlen)
-    d = direction_of(self, s, p)
+    s.t, s.off, s.row = a.t, a.off, <uint32_t>row
+    s.caplen, s.origlen = <uint32_t>a.caplen, <uint32_t>a.origlen
+    if is_plain(p, a.caplen):
+        total = be16(p + 2)
+        hlen = headers(p, 20, total, a.caplen, a.origlen)
+        if hlen:
+            clear_options(s)
+            read_ipv4(s, p)
+            read_tcp(s, p + 20, total, 20, hlen)
+            return finish(self, s, p, p + 20, total - 20)
+    return self.take_any(s, p)
+
+
+cdef inline Py_ssize_t finish(Table self, Seg *s, const uint8_t *p, const uint8_t *tcp, int64_t n) except -1:
+    """The packet at p, a good segment of n bytes, is read but for its addresses."""
+    cdef Direction *d = direction_of(self, s, p)
     s.saddr, s.daddr = d.src, d.dst
-    if is_partial(s, p, d.sum):
+    if is_partial(tcp, d.sum + n):
         s.partial = True
         self.npartial += 1
-    if not self.base:           # the local side is found in the first window
-        count_segment(d, s)
     return 1
 
 
@@ -1011,27 +1079,44 @@ cdef inline Direction *direction_of(Table self, const Seg *s, const uint8_t *p) 
     cdef int k
     if not s.v6:
         for k in range(2):
-            if self.current[k] != NULL and self.current[k].raw == (<const uint64_t *>(p + 12))[0]:
+            if self.raw[k] == raw_addresses(p) and self.current[k] != NULL:
                 return self.current[k]
     return self.other_direction(s, p)
 
 
-cdef inline uint64_t pair(uint32_t low, uint32_t high) noexcept nogil:
-    return <uint64_t>high << 32 | low
+cdef inline uint64_t raw_addresses(const uint8_t *p) noexcept nogil:
+    """Both addresses of an IPv4 header."""
+    return (<const uint64_t *>(p + 12))[0]
+
+
+cdef inline uint64_t addresses(const uint32_t *first) noexcept nogil:
+    """An address and the one behind it, for comparing."""
+    return (<const uint64_t *>first)[0]
+
+
+cdef inline uint32_t ports(const uint16_t *first) noexcept nogil:
+    return (<const uint32_t *>first)[0]
 
 
 cdef inline bint is_sent(const Seg *s, const Conn *p) noexcept nogil:
     """Does a segment go from a connection's local end to the other one?"""
-    return pair(s.saddr, s.daddr) == pair(p.laddr, p.raddr) and s.sport == p.lport and s.dport == p.rport
+    return addresses(&s.saddr) == addresses(&p.laddr) and ports(&s.sport) == ports(&p.lport)
+
+
+cdef inline bint is_arrived(const Seg *s, const Conn *p) noexcept nogil:
+    """Does it come from there?"""
+    cdef uint64_t a = addresses(&s.saddr)
+    cdef uint32_t b = ports(&s.sport)
+    return (a << 32 | a >> 32) == addresses(&p.laddr) and (b << 16 | b >> 16) == ports(&p.lport)
 
 
 cdef inline bint is_between(Seg *s, const Conn *p) noexcept nogil:
     """Is a segment one of a connection by its ends? Which is told apart by them, so that its side is known: sets it."""
+    if is_arrived(s, p):
+        s.side = ARRIVED
+        return True
     if is_sent(s, p):
         s.side = SENT
-        return True
-    if pair(s.daddr, s.saddr) == pair(p.laddr, p.raddr) and s.dport == p.lport and s.sport == p.rport:
-        s.side = ARRIVED
         return True
     return False
 
@@ -1043,41 +1128,60 @@ cdef inline int32_t found(Table self, const Seg *s) noexcept:
     return self.find(s.saddr, s.sport, s.daddr, s.dport)
 
 
-cdef inline int32_t count_plain(Table self, Seg *s) noexcept:
-    """The connection of a segment that only adds to a count of it; sets its side. -1: it takes `connection_of`."""
+cdef inline bint counts_only(const Seg *s, const Conn *p) noexcept nogil:
+    """Is there nothing about a segment, whose side is known, but that its connection has one more?"""
+    return not s.flags & (SYN | FIN | RST) and (s.side == ARRIVED or p.syn_out >= 0)
+
+
+cdef inline Seg *run(Table self, Seg *s, Seg *end) except NULL:
+    """Splits the segments from s on, up to `end`, that are of one connection and only count; returns the next one."""
     cdef int32_t c = self.recent
     cdef Conn *p
+    cdef Touched *w
+    cdef Seg *last
     if c < 0 or not is_between(s, &self.conn[c]):
         c = self.look_up(s)
         if c < 0:
-            return -1
+            return s
     p = &self.conn[c]
-    if s.flags & (SYN | FIN | RST):
-        return -1
-    if s.side == ARRIVED:
-        p.n_in += 1
-    elif p.syn_out >= 0:
-        p.n_out += 1
-    else:
-        return -1
-    return c
+    if not counts_only(s, p):
+        return s
+    w = &self.touched[place_of(self, s, c)]
+    last = w.last
+    while True:
+        link(w, last, s)
+        if s.side == SENT:
+            p.n_out += 1
+        else:
+            p.n_in += 1
+        last = s
+        s += 1
+        if s == end or not is_between(s, p) or not counts_only(s, p):
+            break
+    w.last = last
+    return s
 
 
-cdef inline int join(Table self, Seg *s, int32_t c) except -1:
-    """A segment is of connection c: links it to the ones before."""
-    cdef Py_ssize_t k = self.local[c]
-    cdef Touched *w
-    if k < 0:
-        k = self.touch(s, c)
-    w = &self.touched[k]
-    s.conn = c
-    w.last.next = s
-    w.last = s
-    s.next = NULL
+cdef inline int32_t place_of(Table self, Seg *s, int32_t c) except -1:
+    """The place in `touched` of connection c, which segment s is of."""
+    return self.local[c] if self.local[c] >= 0 else self.touch(s, c)
+
+
+cdef inline void link(Touched *w, Seg *last, Seg *s) noexcept nogil:
+    """A segment is of a connection, behind `last`. That it is the last one now is left to the caller."""
+    s.conn = w.conn
+    last.next = s
     if s.side == SENT:
         s.before = w.last_sent
         w.last_sent = s
         w.nsent += 1
+
+
+cdef inline int join(Table self, Seg *s, int32_t c) except -1:
+    """Links a segment of connection c."""
+    cdef Touched *w = &self.touched[place_of(self, s, c)]
+    link(w, w.last, s)
+    w.last = s
     return 0
 
 
@@ -1089,25 +1193,21 @@ cdef inline void note_syn(Syn *syn, const Seg *s) noexcept nogil:
     syn.t, syn.tsval, syn.mss, syn.wscale, syn.ts = s.t, s.tsval, s.mss, s.wscale, s.ts
 
 
-cdef struct Rows:           # columns in, columns out
-    const int64_t *src[4]
-    int64_t *dst[5]
-    int64_t last            # time of the row added last
-
-
-cdef inline Py_ssize_t deliver(Rows *r, Py_ssize_t at, int64_t row) noexcept nogil:
-    r.last = max(r.last, r.src[0][row])
-    r.dst[0][at] = r.last
-    r.dst[1][at] = r.src[1][row]
-    r.dst[2][at] = r.src[2][row]
-    r.dst[3][at] = r.src[3][row]
-    r.dst[4][at] = row
-    return at + 1
+cdef inline void deliver(Arrivals *r, int64_t t, int64_t off, int64_t caplen, int64_t origlen,
+                         int64_t row) noexcept nogil:
+    r.last = max(r.last, t)
+    r.t[r.n], r.off[r.n], r.caplen[r.n], r.origlen[r.n], r.row[r.n] = r.last, off, caplen, origlen, row
+    r.n += 1
 
 
 cdef inline bint over(Conn *p) noexcept nogil:
     """Would a SYN that arrives now be of a new connection?"""
     return p.rst or (p.fin_in and p.fin_out) or (p.syn_in < 0 and p.syn_out < 0)
+
+
+cdef uint32_t held(const Seg *s) noexcept nogil:
+    """Payload bytes that the capture holds."""
+    return min(s.len, s.caplen - s.hlen) if s.hlen else 0
 
 
 cdef uint64_t sum16(const uint8_t *p, Py_ssize_t n, uint64_t sum) noexcept nogil:
@@ -1127,9 +1227,9 @@ cdef inline uint16_t fold(uint64_t sum) noexcept nogil:
     return <uint16_t>sum
 
 
-cdef inline bint is_partial(const Seg *s, const uint8_t *ip, uint64_t addresses) noexcept nogil:
-    """Does the checksum field hold the pseudo-header's sum only? addresses: its sum but for the length."""
-    return be16(ip + s.iphl + 16) == fold(addresses + (s.hlen - s.iphl) + s.len)
+cdef inline bint is_partial(const uint8_t *tcp, uint64_t sum) noexcept nogil:
+    """Does the checksum field hold the sum of the pseudo-header only?"""
+    return be16(tcp + 16) == fold(sum)
 
 
 cdef inline uint64_t pseudo_sum(const uint8_t *ip, uint64_t n) noexcept nogil:
@@ -1179,7 +1279,7 @@ cdef enum:
     CUT_IP6 = -11
     EXTENSION = -12
 
-# what read_packet() returns for ICMP of either version, and for protocols that are of no concern
+# what read_any() returns for ICMP of either version, and for protocols that are of no concern
 cdef enum:
     ICMP = 1
     ICMPV6 = 58
@@ -1206,9 +1306,14 @@ cdef inline uint64_t be64(const uint8_t *p) noexcept nogil:
     return (<uint64_t>be32(p) << 32) | be32(p + 4)
 
 
+cdef Py_ssize_t ip_length(const uint8_t *ip) noexcept nogil:
+    """The length of the IP header of a segment."""
+    return 40 if ip[0] >> 4 == 6 else (ip[0] & 15) * 4
+
+
 cdef list sacks(const uint8_t *ip, const Seg *s):
     """The SACK blocks of a segment, at most 4: [(left, right)]."""
-    cdef const uint8_t *p = ip + s.iphl + 20
+    cdef const uint8_t *p = ip + ip_length(ip) + 20
     cdef const uint8_t *end = ip + s.hlen
     cdef list out = []
     cdef int at
@@ -1241,40 +1346,54 @@ cdef void read_addresses(const uint8_t *p, Address *src, Address *dst) noexcept 
     dst.low = MAPPED_V4 | be32(p + 16)
 
 
-cdef inline int read_packet(Seg *s, const uint8_t *p, int64_t caplen, int64_t origlen) noexcept nogil:
-    """Decodes one packet into `s`, zeros so far: returns the IP protocol (6: `s` is filled), or what is wrong with it.
+cdef inline bint is_plain(const uint8_t *p, int64_t caplen) noexcept nogil:
+    """Is a packet TCP over IPv4 without IP options, not a fragment, with the 40 bytes that all such packets have?"""
+    return caplen >= 40 and p[0] == 0x45 and be32(p + 6) & 0x3FFF00FF == 6
+
+
+cdef int read_any(Seg *s, const uint8_t *p, int64_t caplen, int64_t origlen) noexcept nogil:
+    """Decodes a packet into `s`, as cleared: returns the IP protocol (6: `s` is filled), or what is wrong with it.
 
     With LYING, SHORT_TCP and BAD_DOFF there are addresses (and ports): the host gets such packets and drops them.
     """
-    cdef int64_t iphl = 0, total = 0
+    cdef int64_t iphl = 0, total = 0, hlen
     cdef int what
-    s.conn = -1
-    s.wscale = 255
-    s.side = FOREIGN
     if caplen >= 20 and p[0] >> 4 == 4:
-        what = read_ipv4(s, p, origlen, &iphl, &total)
+        iphl, total = (p[0] & 15) * 4, total_ipv4(p, origlen)
+        what = check_ipv4(p, iphl, origlen)
+        if what == 6:
+            read_ipv4(s, p)
     elif caplen and p[0] >> 4 == 6:
         what = read_ipv6(s, p, caplen, origlen, &iphl, &total)
     else:
         what = BAD_IHL if caplen >= 20 else SHORT_IP if origlen < 20 else CUT_IP
-    return read_tcp(s, p, iphl, total, caplen, origlen) if what == 6 else what
+    if what != 6:
+        return what
+    hlen = headers(p, iphl, total, caplen, origlen)
+    if not hlen:
+        return no_tcp(s, p + iphl, total - iphl, caplen - iphl, origlen - iphl)
+    read_tcp(s, p + iphl, total, iphl, hlen)
+    return 6
 
 
-cdef inline int read_ipv4(Seg *s, const uint8_t *p, int64_t origlen, int64_t *iphl, int64_t *total) noexcept nogil:
-    """Reads the IP header: `iphl` is its length, `total` the packet's as it says."""
-    iphl[0] = (p[0] & 15) * 4
-    if iphl[0] < 20 or iphl[0] > origlen:
+cdef int check_ipv4(const uint8_t *p, int64_t iphl, int64_t origlen) noexcept nogil:
+    """The protocol, or what is wrong with an IP header of `iphl` bytes."""
+    if iphl < 20 or iphl > origlen:
         return BAD_IHL
-    total[0] = be16(p + 2)
-    if total[0] == 0:   # what a device with segmentation offload hands to the capture
-        total[0] = origlen
-    if p[9] != 6:
-        return p[9]
-    if be16(p + 6) & 0x3FFF:
+    if p[9] == 6 and be16(p + 6) & 0x3FFF:
         return FRAGMENT
+    return p[9]
+
+
+cdef inline int64_t total_ipv4(const uint8_t *p, int64_t origlen) noexcept nogil:
+    """The packet's length as its header says; 0 is what a device with segmentation offload hands to the capture."""
+    cdef int64_t total = be16(p + 2)
+    return total if total else origlen
+
+
+cdef inline void read_ipv4(Seg *s, const uint8_t *p) noexcept nogil:
     s.ecn = p[1] & 3
     s.ttl = p[8]
-    return 6
 
 
 cdef int behind_extensions(uint8_t next_, const uint8_t *p, int64_t n) noexcept nogil:
@@ -1308,26 +1427,30 @@ cdef int read_ipv6(Seg *s, const uint8_t *p, int64_t caplen, int64_t origlen, in
     return 6
 
 
-cdef inline int read_tcp(Seg *s, const uint8_t *p, int64_t iphl, int64_t total, int64_t caplen,
-                         int64_t origlen) noexcept nogil:
-    """The rest of a packet whose IP header has `iphl` bytes and says that it has `total`."""
-    cdef int64_t hlen, most = min(total, caplen)
-    cdef const uint8_t *tcp = p + iphl
-    s.iphl = <uint8_t>iphl
-    hlen = iphl + (tcp[12] >> 4) * 4 if most >= iphl + 20 else 0
-    if hlen < iphl + 20 or hlen > most or total > origlen:
-        return no_tcp(s, tcp, total - iphl, caplen - iphl, origlen - iphl)
+cdef inline int64_t headers(const uint8_t *p, int64_t iphl, int64_t total, int64_t caplen,
+                            int64_t origlen) noexcept nogil:
+    """The length of a packet's headers, if all is well with them, else 0.
+
+    iphl: that of its IP header, which is there. total: the whole packet's, as the IP header says.
+    """
+    cdef int64_t hlen
+    if caplen < iphl + 20:
+        return 0
+    hlen = iphl + <int64_t>(be32(p + iphl + 12) >> 28) * 4
+    return hlen if hlen >= iphl + 20 and hlen <= total and hlen <= caplen and total <= origlen else 0
+
+
+cdef inline void read_tcp(Seg *s, const uint8_t *tcp, int64_t total, int64_t iphl, int64_t hlen) noexcept nogil:
+    """Reads the TCP header of a packet of `total` bytes, of which the headers take `hlen` and IP's `iphl`."""
+    cdef uint32_t word = be32(tcp + 12)     # length, flags, window
     read_ports(s, tcp)
     s.seq = be32(tcp + 4)
     s.ack = be32(tcp + 8)
-    s.flags = be16(tcp + 12) & 0x1FF
-    s.win = be16(tcp + 14)
+    s.flags, s.win = (word >> 16) & 0x1FF, <uint16_t>word
     s.urg = be16(tcp + 18)
     s.hlen = <uint8_t>hlen
     s.len = <uint32_t>(total - hlen)
-    s.held = <uint32_t>(most - hlen)
     decode_options(s, tcp + 20, hlen - iphl - 20)
-    return 6
 
 
 cdef int no_tcp(Seg *s, const uint8_t *p, int64_t total, int64_t caplen, int64_t origlen) noexcept nogil:
@@ -1349,5 +1472,4 @@ cdef int no_tcp(Seg *s, const uint8_t *p, int64_t total, int64_t caplen, int64_t
 
 
 cdef inline void read_ports(Seg *s, const uint8_t *p) noexcept nogil:
-    s.sport = be16(p)
-    s.dport = be16(p + 2)
+    s.sport, s.dport = be32(p) >> 16, <uint16_t>be32(p)

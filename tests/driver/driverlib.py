@@ -8,6 +8,9 @@ import json
 import struct
 from array import array
 
+from kpath.records import Walk
+from kpath.segments import Table
+
 T0 = 1_700_000_000_000_000_000
 MS = 1_000_000
 CLIENT, SERVER = "10.0.0.1", "10.0.0.2"
@@ -80,6 +83,18 @@ def pcap(records, linktype=101, magic=b"\x4d\x3c\xb2\xa1", snaplen=65535):
         unit = t % 10**9 // (1 if nano else 1000)
         out.append(struct.pack(end + "IIII", t // 10**9, unit, len(data), wire[0] if wire else len(data)) + data)
     return b"".join(out)
+
+
+def walk(records, linktype=101):
+    """What goes through the packets of such a file."""
+    out = Walk(bytearray(pcap(records, linktype)))
+    out.pcap(True, True, linktype)
+    return out
+
+
+def table(records, linktype=101):
+    """The segments of such a file."""
+    return Table().read(walk(records, linktype), len(records))
 
 
 def conversation(t0=T0, isn_c=0xFFFFFF00, isn_s=5000, cport=40000, sport=80, request=300, step=10 * MS, stamps=True,

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Capture files of every kind, good and bad; each fault ends in one line and the status of interfaces.md."""
 
+import random
 import struct
 
 import pytest
-from driverlib import CLIENT, MS, SERVER, T0, conversation, ip_tcp, pcap, sent_by
+from driverlib import ACK, CLIENT, MS, SERVER, T0, conversation, ip_tcp, pcap, sent_by, table, timestamps, walk
 
 from kpath import capture
 from kpath.errors import InputError
@@ -21,8 +22,16 @@ def read(tmp_path, data, name="a.pcap"):
     return capture.read(str(path))
 
 
+def rows(cap):
+    return [cap.table.row(i) for i in range(len(cap.table))]
+
+
+def times(cap):
+    return [row["t"] for row in rows(cap)]
+
+
 def packets(cap):
-    return [bytes(cap.buf[o : o + n]) for o, n in zip(cap.off, cap.caplen, strict=True)]
+    return [bytes(cap.buf[row["off"] : row["off"] + row["caplen"]]) for row in rows(cap)]
 
 
 def pcapng(records, little=True, resolution=None, offset=None, linktype=101, extra=b"", obsolete=False):
@@ -53,7 +62,7 @@ def pcapng(records, little=True, resolution=None, offset=None, linktype=101, ext
 def test_pcap_byte_orders_and_resolutions(tmp_path, magic, unit):
     records = [(t + 1234, p) for t, p in conversation()]
     cap = read(tmp_path, pcap(records, magic=magic))
-    assert list(cap.t) == [t // unit * unit for t, _ in records]
+    assert times(cap) == [t // unit * unit for t, _ in records]
     assert packets(cap) == [p for _, p in records]
     assert list(cap.number) == list(range(1, len(records) + 1))
 
@@ -67,7 +76,7 @@ def test_pcapng_resolutions(tmp_path, little, resolution, per_second):
     ticks = [1_500_000 * per_second + 17, 1_500_001 * per_second]
     packet = ip_tcp(CLIENT, 1, SERVER, 2, 3)
     cap = read(tmp_path, pcapng([(t, packet) for t in ticks], little, resolution))
-    assert list(cap.t) == [t * 10**9 // per_second for t in ticks]
+    assert times(cap) == [t * 10**9 // per_second for t in ticks]
     assert packets(cap) == [packet, packet]
 
 
@@ -75,7 +84,7 @@ def test_pcapng_offset_obsolete_blocks_and_strange_blocks(tmp_path):
     packet = ip_tcp(CLIENT, 1, SERVER, 2, 3, payload=b"abc")
     strange = struct.pack("<III", 0x12345, 16, 7) + struct.pack("<I", 16)
     cap = read(tmp_path, pcapng([(5, packet)], offset=100, extra=strange, obsolete=True))
-    assert list(cap.t) == [100 * 10**9 + 5000]
+    assert times(cap) == [100 * 10**9 + 5000]
     assert packets(cap) == [packet]
 
 
@@ -108,9 +117,9 @@ def test_each_packet_has_its_number_and_its_link_header(tmp_path, first):
 def test_link_types(tmp_path, linktype, header):
     packet = ip_tcp(CLIENT, 1, SERVER, 2, 3, payload=b"xyz")
     cap = read(tmp_path, pcap([(T0, header + packet + b"pad")], linktype))
-    assert bytes(cap.buf[cap.off[0] : cap.off[0] + len(packet)]) == packet
+    assert packets(cap) == [packet + b"pad"]
     assert cap.link[0] == len(header)
-    seg = Table().decode(cap.buf, cap.t, cap.off, cap.caplen, cap.origlen).row(0)
+    seg = cap.table.row(0)
     assert (seg["len"], seg["held"]) == (3, 3)  # padding does not count
 
 
@@ -229,6 +238,56 @@ def test_header_cut_by_snaplen(kpath_run, fake):
     whole = ip_tcp(SERVER, 80, CLIENT, 40000, 1)
     _, _, err = kpath_run("--local", CLIENT, data=pcap([*records, (T0 + 100 * MS, whole[:30], 40)]))
     assert err == ["kpath: x.pcap: packet 11: expected the whole TCP header, the capture holds 30 bytes of the packet"]
+
+
+CUT = {
+    "timestamps": ip_tcp(CLIENT, 1, SERVER, 2, 3, 4, ACK, options=timestamps(5, 6), payload=b"abc"),
+    "no options": ip_tcp(CLIENT, 1, SERVER, 2, 3, 4, ACK, payload=b"abc"),
+    "ipv6": ip_tcp("fd77::1", 1, "fd77::2", 2, 3, 4, ACK, options=timestamps(5, 6), payload=b"abc"),
+}
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_a_packet_that_is_cut_says_nothing_of_what_lies_behind_it(name):
+    """Wherever it is cut, and whatever the bytes are that follow in the file."""
+    packet = CUT[name]
+    header = len(packet) - 3
+    for size in range(len(packet) + 1):
+        found = []
+        for fill in (b"\0", b"\x45", b"\xff"):
+            cap = table([(T0, packet[:size], len(packet)), (T0, fill * 60)])
+            found.append((cap.problems.get(next(iter(cap.problems), 0)), len(cap) and cap.row(0)))
+        assert found[0] == found[1] == found[2]
+        assert bool(found[0][1]) == (size >= header)
+        if size >= header:
+            assert (found[0][1]["len"], found[0][1]["held"]) == (3, size - header)
+
+
+@pytest.mark.parametrize("linktype", [1, 101, 113, 276])
+def test_usual_records_and_others_in_turn(linktype):
+    """Times that go back, other protocols, other link headers and a file that ends early: each packet counts once."""
+    plain = {1: ETH + b"\x08\x00", 101: b"", 113: bytes(14) + b"\x08\x00", 276: b"\x08\x00" + bytes(18)}[linktype]
+    other = {1: ETH + b"\x08\x06", 101: b"\x10", 113: bytes(16), 276: bytes(20)}[linktype] + bytes(28)
+    records, seqs = [], []
+    rng = random.Random(linktype)
+    for i in range(200):
+        t, kind = T0 + i * MS, rng.randrange(6)
+        packet = ip_tcp(CLIENT, 1, SERVER, 2, i, proto=17 if kind == 3 else 6)
+        records.append((t - (kind == 1) * 5 * MS, other if kind == 2 else plain + packet))
+        seqs += [(i, records[-1][0])] * (kind not in (2, 3))
+    for limit in (1, 7, 1000):
+        w, t = walk(records, linktype), Table()
+        found, numbers = [], []
+        while not w.ended:
+            t.read(w, limit)
+            number, link = w.columns()
+            rows = [t.row(i) for i in range(len(t))]
+            found += [(r["seq"], r["t"]) for r in rows]
+            numbers += [number[r["row"]] for r in rows]
+            assert set(link) <= {len(plain)}
+        assert found == seqs and numbers == [i + 1 for i, _ in seqs]
+        assert w.packets == 200
+        assert w.span == (min(t for t, p in records if p != other), max(t for t, p in records if p != other))
 
 
 @pytest.mark.parametrize("ng", [False, True])

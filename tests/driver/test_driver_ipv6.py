@@ -2,7 +2,6 @@
 """IPv6 in the driver: captures, the local side, what the host is given, what is written."""
 
 import struct
-from array import array
 
 import pytest
 from driverlib import (
@@ -20,10 +19,10 @@ from driverlib import (
     pcap,
     sent_by,
 )
+from driverlib import table as read
 
 import kpath
 from kpath import localside
-from kpath.segments import Table
 from kpath.segments import packed as number
 
 SIX = {"client": CLIENT6, "server": SERVER6}
@@ -94,10 +93,7 @@ def test_addresses_are_told_apart_whole(fake, tmp_path):
 def test_many_addresses():
     """The table of addresses grows; the numbers that segments have stay right."""
     packets = [ip_tcp(f"fd77::{i:x}", 1, SERVER6, 2, 1, flags=SYN) for i in range(1, 500)]
-    data = bytearray(b"".join(packets))
-    sizes = [len(p) for p in packets]
-    at = array("q", [sum(sizes[:i]) for i in range(len(sizes))])
-    table = Table().decode(data, array("q", range(len(sizes))), at, array("q", sizes), array("q", sizes))
+    table = read([(T0, p) for p in packets])
     table.split([(number(SERVER6), 0)])
     assert [table.row(i)["saddr"] for i in range(len(table))] == [f"fd77::{i:x}" for i in range(1, 500)]
     assert table.nconn == 499

@@ -22,9 +22,8 @@ KEYS = {
 
 def packets(path):
     cap = capture.read(str(path))
-    return [
-        (t, bytes(cap.buf[o : o + n]), w) for t, o, n, w in zip(cap.t, cap.off, cap.caplen, cap.origlen, strict=True)
-    ]
+    rows = map(cap.table.row, range(len(cap.table)))
+    return [(r["t"], bytes(cap.buf[r["off"] : r["off"] + r["caplen"]]), r["origlen"]) for r in rows]
 
 
 @pytest.mark.parametrize("suffix", ["pcap", "pcapng"])

@@ -3,24 +3,12 @@
 
 import difflib
 import random
-from array import array
 
 import pytest
-from driverlib import ACK, CLIENT, FIN, MS, PSH, SERVER, SYN, T0, ip_tcp, timestamps
+from driverlib import ACK, CLIENT, FIN, MS, PSH, SERVER, SYN, T0, ip_tcp, table, timestamps
 
 from kpath.pairing import Pairing
-from kpath.segments import Table, packed
-
-
-def table(packets):
-    """A table of [(t, packet)]."""
-    buf, t, off, size = bytearray(), array("q"), array("q"), array("q")
-    for when, p in packets:
-        t.append(when)
-        off.append(len(buf))
-        size.append(len(p))
-        buf += p
-    return Table().decode(buf or bytearray(1), t, off, size, size)
+from kpath.segments import packed
 
 
 def pairing(captured, emitted, **kw):

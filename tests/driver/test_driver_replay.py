@@ -24,7 +24,6 @@ from driverlib import (
 )
 
 import kpath
-from kpath.segments import Table
 
 SYNOPT = b"\x02\x04\x05\xb4\x04\x02\x03\x03\x07\x01"
 
@@ -411,14 +410,6 @@ def test_the_host_is_closed_when_it_fails(fake, tmp_path, monkeypatch):
     with pytest.raises(MemoryError):
         run(tmp_path, conversation())
     assert fake.last.closed
-
-
-def test_table_rows_outside_the_buffer():
-    from array import array
-
-    q = array("q", [0])
-    with pytest.raises(ValueError, match="lies outside its buffer"):
-        Table().decode(bytearray(10), q, q, array("q", [40]), array("q", [40]))
 
 
 @pytest.mark.parametrize(("answer", "held"), [(380_000, 360_000), (15_000, 0), (3 * MS, 0)])

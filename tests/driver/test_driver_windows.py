@@ -5,11 +5,10 @@ import random
 import struct
 import subprocess
 import sys
-from array import array
 from pathlib import Path
 
 import pytest
-from driverlib import ACK, CLIENT, FIN, MS, SERVER, SYN, T0, ip_tcp, pcap
+from driverlib import ACK, CLIENT, FIN, MS, SERVER, SYN, T0, ip_tcp, pcap, walk
 
 from kpath import capture, compare
 from kpath.bench import captures, cases
@@ -79,28 +78,17 @@ def test_a_connection_that_was_open_is_counted_in_whichever_window_it_shows(tmp_
         assert any("and 7 more: open before the capture began" in w for w in result.warnings)
 
 
-def numbers(table, packets):
-    """Decodes packets of one connection into a table, numbered by ms."""
-    buf, t, off, size = bytearray(), array("q"), array("q"), array("q")
-    for x, p in packets:
-        t.append(T0 + x)
-        off.append(len(buf))
-        size.append(len(p))
-        buf += p
-    table.decode(buf or bytearray(1), t, off, size, size)
-
-
 def outcome(a, b, cuts):
     """What the pairing says of two sequences that come in pieces: `cuts` are pairs of places."""
     cap, emi = Table(), Table()
     pairing = Pairing(cap, emi)
     for i, ((a0, b0), (a1, b1)) in enumerate(zip(cuts, cuts[1:], strict=False)):
-        numbers(cap, a[a0:a1])
+        cap.read(walk([(T0 + x, p) for x, p in a[a0:a1]]), a1 - a0)
         if i:
             cap.split_on()
         else:
             cap.split([(packed(CLIENT), 0)])
-        numbers(emi, b[b0:b1])
+        emi.read(walk([(T0 + x, p) for x, p in b[b0:b1]]), b1 - b0)
         emi.adopt(cap)
         pairing.add(range(1 + a0, 1 + a1), a1 == len(a) and b1 == len(b))
     packet = (pairing.first_segments() or [None])[0]
