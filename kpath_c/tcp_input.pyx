@@ -2697,7 +2697,7 @@ cdef void tcp_parse_fastopen_option(int len_, const u8 *cookie, bint syn, tcp_fa
 # MSS announced in a SYN, at most the user's; 0 if there is none. Reads no other option (syncookies under load).
 cdef u16 tcp_parse_mss_option(const tcphdr *th, u16 user_mss) noexcept nogil:
     cdef const u8 *ptr = <const u8 *>(th + 1)
-    cdef int length = (th.doff_res >> 4) * 4 - <int>sizeof(tcphdr)
+    cdef int length = __tcp_hdrlen(th) - <int>sizeof(tcphdr)
     cdef int opcode, opsize
     cdef u16 mss = 0
     cdef u16 in_mss
@@ -2733,7 +2733,7 @@ cdef void tcp_parse_options(net *n, sk_buff *skb, tcp_options_received *opt_rx, 
                             tcp_fastopen_cookie *foc) noexcept nogil:
     cdef tcphdr *th = tcp_hdr(skb)
     cdef const u8 *ptr = <const u8 *>(th + 1)
-    cdef int length = (th.doff_res >> 4) * 4 - <int>sizeof(tcphdr)
+    cdef int length = __tcp_hdrlen(th) - <int>sizeof(tcphdr)
     cdef bint syn = (th.flags & TCPHDR_SYN) != 0
     cdef int opcode, opsize
     cdef u16 in_mss
@@ -2836,7 +2836,7 @@ cdef bint tcp_fast_parse_options(net *n, sk_buff *skb, tcphdr *th, tcp_sock *tp)
 
 # Where the MD5 (RFC 2385) and AO (RFC 5925) options of a segment lie; an error if there are two or one is malformed.
 cdef int tcp_do_parse_auth_options(const tcphdr *th, const u8 **md5_hash, const u8 **ao_hash) noexcept nogil:
-    cdef int length = (th.doff_res >> 4) * 4 - <int>sizeof(tcphdr)
+    cdef int length = __tcp_hdrlen(th) - <int>sizeof(tcphdr)
     cdef const u8 *ptr = <const u8 *>(th + 1)
     cdef int opcode, opsize
 
@@ -3477,7 +3477,7 @@ cdef void tcp_data_queue(sock *sk, sk_buff *skb) noexcept nogil:
         __kfree_skb(skb)
         return
     tcp_cleanup_skb(skb)
-    __skb_pull(skb, (tcp_hdr(skb).doff_res >> 4) * 4)
+    __skb_pull(skb, __tcp_hdrlen(tcp_hdr(skb)))
 
     tp.rx_opt.dsack = 0
 
@@ -3895,7 +3895,7 @@ cdef void tcp_urg(sock *sk, sk_buff *skb, tcphdr *th) noexcept nogil:
         tcp_check_urg(sk, th)
 
     if tp.urg_data == TCP_URG_NOTYET:
-        ptr = tp.urg_seq - ntohl(th.seq) + <u32>((th.doff_res >> 4) * 4)
+        ptr = tp.urg_seq - ntohl(th.seq) + <u32>(__tcp_hdrlen(th))
         if th.flags & TCPHDR_SYN:
             ptr -= 1
         # The urgent byte is in this segment. It reads as 0 if the capture has cut it off.

@@ -1088,14 +1088,14 @@ cdef bint backlog_alike(sk_buff *tail, sk_buff *skb) noexcept nogil:
         return 0
     if (a.tcp_flags ^ b.tcp_flags) & (TCPHDR_ECE | TCPHDR_CWR) or not tcp_skb_can_collapse_rx(tail, skb):
         return 0
-    return th_doff(tha) == th_doff(thb) and memcmp(tha + 1, thb + 1, th_doff(thb) * 4 - sizeof(tcphdr)) == 0
+    return th_doff(tha) == th_doff(thb) and memcmp(tha + 1, thb + 1, __tcp_hdrlen(thb) - sizeof(tcphdr)) == 0
 
 
 # Appends skb to the last segment of the backlog, if it can be.
 cdef bint backlog_coalesce(sock *sk, sk_buff *tail, sk_buff *skb) noexcept nogil:
     cdef tcphdr *th = <tcphdr *>skb.data
     cdef tcphdr *thtail
-    cdef unsigned int hdrlen = th_doff(th) * 4
+    cdef unsigned int hdrlen = __tcp_hdrlen(th)
     cdef u32 gso_size, gso_segs
     cdef bint fragstolen = 0
     cdef int delta = 0
@@ -1197,7 +1197,7 @@ cdef inline void tcp_v4_fill_cb(sk_buff *skb, iphdr *iph, tcphdr *th) noexcept n
     cdef tcp_skb_cb *tcb = TCP_SKB_CB(skb)
 
     tcb.seq = ntohl(th.seq)
-    tcb.end_seq = tcb.seq + <u32>th_syn(th) + <u32>th_fin(th) + skb.len - th_doff(th) * 4
+    tcb.end_seq = tcb.seq + <u32>th_syn(th) + <u32>th_fin(th) + skb.len - __tcp_hdrlen(th)
     tcb.ack_seq = ntohl(th.ack_seq)
     tcb.tcp_flags = tcp_flags_ntohs(th)
     tcb.ip_dsfield = ipv4_get_dsfield(iph)
@@ -1377,7 +1377,7 @@ cdef int tcp_v4_rcv(sk_buff *skb) noexcept nogil:
 
     if th_doff(th) < sizeof(tcphdr) // 4:
         return rcv_bad_packet(n, NULL, skb, SKB_DROP_REASON_PKT_TOO_SMALL)
-    if not pskb_may_pull(skb, th_doff(th) * 4):
+    if not pskb_may_pull(skb, __tcp_hdrlen(th)):
         return rcv_discard_it(NULL, skb, drop_reason)
 
     if tcp_v4_checksum_init(skb):

@@ -904,7 +904,7 @@ cdef void tcp_v6_fill_cb(sk_buff *skb, const ipv6hdr *hdr, tcphdr *th) noexcept 
     cdef tcp_skb_cb *tcb = TCP_SKB_CB(skb)
 
     tcb.seq = ntohl(th.seq)
-    tcb.end_seq = tcb.seq + <u32>th_syn(th) + <u32>th_fin(th) + skb.len - th_doff(th) * 4
+    tcb.end_seq = tcb.seq + <u32>th_syn(th) + <u32>th_fin(th) + skb.len - __tcp_hdrlen(th)
     tcb.ack_seq = ntohl(th.ack_seq)
     tcb.tcp_flags = tcp_flags_ntohs(th)
     tcb.ip_dsfield = ipv6_get_dsfield(hdr)
@@ -1094,7 +1094,7 @@ cdef int tcp_v6_rcv(sk_buff *skb) noexcept nogil:
 
     if th_doff(th) < sizeof(tcphdr) // 4:
         return rcv_bad_packet(n, NULL, skb, SKB_DROP_REASON_PKT_TOO_SMALL)
-    if not pskb_may_pull(skb, th_doff(th) * 4):
+    if not pskb_may_pull(skb, __tcp_hdrlen(th)):
         return rcv_discard_it(NULL, skb, drop_reason)
 
     if tcp_v6_checksum_init(skb):

@@ -37,7 +37,7 @@ cdef int tcp_gso_segment(sk_buff *skb, u64 features, gso_segs *segs) noexcept no
     0; or -EINVAL: it is none that can be cut.
     """
     cdef tcphdr *th = <tcphdr *>(segs.hdr + segs.ihl)
-    cdef u32 thlen = th_doff(th) * 4
+    cdef u32 thlen = __tcp_hdrlen(th)
     cdef u32 payload
     if thlen < sizeof(tcphdr) or segs.hdr_len < segs.ihl + thlen:
         return -EINVAL
@@ -75,11 +75,11 @@ cdef sk_buff *tcp_gro_lookup(sk_buff_head *head, tcphdr *th) noexcept nogil:
 cdef tcphdr *tcp_gro_pull_header(sk_buff *skb) noexcept nogil:
     cdef unsigned int off = skb_gro_offset(skb)
     cdef tcphdr *th = <tcphdr *>skb_gro_header(skb, off + <unsigned int>sizeof(tcphdr), off)
-    if th == NULL or th_doff(th) * 4 < sizeof(tcphdr):
+    if th == NULL or __tcp_hdrlen(th) < sizeof(tcphdr):
         return NULL
-    if not skb_gro_may_pull(skb, off + th_doff(th) * 4):
+    if not skb_gro_may_pull(skb, off + __tcp_hdrlen(th)):
         return NULL
-    skb_gro_pull(skb, th_doff(th) * 4)
+    skb_gro_pull(skb, __tcp_hdrlen(th))
     return th
 
 
@@ -92,7 +92,7 @@ cdef bint gro_must_flush(sk_buff *p, sk_buff *skb, tcphdr *th) noexcept nogil:
     cdef u32 mss = p.shinfo.gso_size
     if flags & TCP_FLAG_CWR or (flags ^ tcp_flag_word(th2)) & ~<u32>(TCP_FLAG_FIN | TCP_FLAG_PSH):
         return 1
-    if th.ack_seq != th2.ack_seq or memcmp(th + 1, th2 + 1, th_doff(th) * 4 - sizeof(tcphdr)):
+    if th.ack_seq != th2.ack_seq or memcmp(th + 1, th2 + 1, __tcp_hdrlen(th) - sizeof(tcphdr)):
         return 1
     if gro_receive_network_flush(th, th2, p):
         return 1

@@ -469,11 +469,15 @@ cdef inline unsigned int TCP_DELACK_MAX(net *n) noexcept nogil:
     return <unsigned int>HZ(n) // 5
 
 cdef inline unsigned int TCP_DELACK_MIN(net *n) noexcept nogil:
+    if likely(HZ(n) == USUAL_HZ):
+        return USUAL_HZ // 25
     if HZ(n) >= 100:
         return <unsigned int>HZ(n) // 25
     return 4
 
 cdef inline unsigned int TCP_ATO_MIN(net *n) noexcept nogil:
+    if likely(HZ(n) == USUAL_HZ):
+        return USUAL_HZ // 25
     if HZ(n) >= 100:
         return <unsigned int>HZ(n) // 25
     return 4
@@ -571,10 +575,10 @@ cdef inline u16 tcp_flags_ntohs(tcphdr *th) noexcept nogil:
     return <u16>((<u16>(th.doff_res & 1) << 8) | th.flags)
 
 cdef inline unsigned int __tcp_hdrlen(tcphdr *th) noexcept nogil:
-    return th_doff(th) * 4
+    return (th.doff_res & 0xF0) >> 2
 
 cdef inline unsigned int tcp_hdrlen(sk_buff *skb) noexcept nogil:
-    return th_doff(tcp_hdr(skb)) * 4
+    return __tcp_hdrlen(tcp_hdr(skb))
 
 cdef inline unsigned int tcp_optlen(sk_buff *skb) noexcept nogil:
     return (th_doff(tcp_hdr(skb)) - 5) * 4
@@ -1279,7 +1283,7 @@ cdef inline void tcp_ecn_received_counters(sock *sk, sk_buff *skb, u32 length) n
             tp.received_ecn_bytes[ecnfield - 1] += length
 
 cdef inline void tcp_ecn_received_counters_payload(sock *sk, sk_buff *skb) noexcept nogil:
-    tcp_ecn_received_counters(sk, skb, skb.len - th_doff(<tcphdr *>skb.data) * 4)
+    tcp_ecn_received_counters(sk, skb, skb.len - __tcp_hdrlen(<tcphdr *>skb.data))
 
 cdef inline void tcp_accecn_init_counters(tcp_sock *tp) noexcept nogil:
     cdef int i

@@ -244,7 +244,7 @@ cdef sk_buff *rx_driver(net_device *dev, u8 *iph, u32 caplen, u32 length, bint v
     cdef u32 segs = 1
     if ihl:
         th = <tcphdr *>(iph + ihl)
-        hdr_len = ihl + (<u32>th.doff_res >> 4) * 4
+        hdr_len = ihl + __tcp_hdrlen(th)
         if hdr_len > length:
             hdr_len = 0
             th = NULL
@@ -358,7 +358,7 @@ cdef bint netdev_would_merge(const u8 *a, u32 a_caplen, u32 a_length, const u8 *
     cdef u32 hdr_len, length
     if not at or tcp_header_at(b, b_caplen) != at or memcmp(a + at - addrs, b + at - addrs, addrs + 4):
         return 0
-    hdr_len = at + (<u32>tha.doff_res >> 4) * 4
+    hdr_len = at + __tcp_hdrlen(tha)
     length = a_length - hdr_len
     if a_length < hdr_len + TCP_MSS_DEFAULT or b_length <= hdr_len or b_length > a_length:
         return 0
@@ -418,7 +418,7 @@ cdef void dev_hard_start_xmit(sk_buff *skb, u8 *hdr, u32 have) noexcept nogil:
         seq = TCP_SKB_CB(skb).seq
     elif v6 or ip.protocol == IPPROTO_TCP:
         th = <tcphdr *>(hdr + ihl)
-        hdr_len = ihl + (<u32>th.doff_res >> 4) * 4
+        hdr_len = ihl + __tcp_hdrlen(th)
         seq = ntohl(th.seq) + ((th.flags >> 1) & 1)     # SYN counts for one
     payload = skb.len - hdr_len
     features = netif_skb_features(skb)
