@@ -33,9 +33,7 @@ cdef inline u32 csum_unfold(__sum16 n) noexcept nogil:
     return n
 
 cdef inline __sum16 csum_fold(u32 csum) noexcept nogil:
-    csum = (csum & 0xFFFF) + (csum >> 16)
-    csum = (csum & 0xFFFF) + (csum >> 16)
-    return <__sum16>~csum
+    return <__sum16>((~csum - ror32(csum, 16)) >> 16)
 
 cdef inline u32 csum_from64to32(u64 sum_) noexcept nogil:
     sum_ = (sum_ & 0xFFFFFFFFU) + (sum_ >> 32)
@@ -85,10 +83,15 @@ cdef inline u32 csum_partial(const void *buff, int length, u32 wsum) noexcept no
     if length >= WIDE_MIN and WIDE_SUM:
         sum_ += sum_wide(p, length >> 2)
     else:
-        for i in range(length >> 2):
-            sum_ += get_unaligned_u32(p + 4 * i)
+        for i in range(length >> 4):
+            sum_ += (<u64>get_unaligned_u32(p) + get_unaligned_u32(p + 4) + get_unaligned_u32(p + 8) +
+                     get_unaligned_u32(p + 12))
+            p += 16
+        for i in range((length >> 2) & 3):
+            sum_ += get_unaligned_u32(p)
+            p += 4
     if length & 3:
-        memcpy(&last, p + (length & ~3), <size_t>(length & 3))
+        memcpy(&last, <const u8 *>buff + (length & ~3), <size_t>(length & 3))
         sum_ += last
     return csum_from64to32(sum_)
 
