@@ -84,18 +84,6 @@ cdef void skb_frag_unref(sk_buff *skb, int f) noexcept nogil:
 # ---------------------------------------------------------------------------------------------- allocation
 
 # All but the fragments is cleared: they are only valid up to nr_frags.
-cdef extern from *:
-    """
-    /* A memset() of a length that is known would become `rep stos`, several times slower than the C library's. */
-    static inline void *kpath_clear(void *p, size_t n)
-    {
-        __asm__("" : "+r"(n));
-        return memset(p, 0, n);
-    }
-    """
-    void *clear "kpath_clear"(void *p, size_t n) noexcept nogil
-
-
 cdef inline void skbuff_clear(sk_buff *skb) noexcept nogil:
     clear(skb, <size_t>&(<sk_buff *>NULL).shinfo.frags)
 
@@ -907,7 +895,7 @@ cdef bint skb_try_coalesce(sk_buff *to, sk_buff *from_, bint *fragstolen, int *d
     fragstolen[0] = 0
     if skb_cloned(to) or to.pp_recycle != from_.pp_recycle or peer_holds_data(to):
         return 0
-    if skb_frags_readable(from_) != skb_frags_readable(to):
+    if from_.unreadable != to.unreadable:
         return 0
     # Copied into the room behind the last byte: costs nothing.
     if <int>length <= skb_tailroom(to) and skb_frags_readable(from_):

@@ -1184,7 +1184,9 @@ cdef inline void trace_net_event(net *n, int event, sk_buff *skb, s64 arg) noexc
         n.hooks.trace(n.hooks.ctx, event, NULL, skb, arg)
 
 cdef inline void trace_tcp_probe(sock *sk, sk_buff *skb) noexcept nogil:
-    if unlikely(sk.sk_net.hooks.tcp_probe != NULL):
+    if likely(not (<size_t>sk.sk_net.hooks.tcp_probe | <size_t>sk.sk_net.hooks.trace)):
+        return
+    if sk.sk_net.hooks.tcp_probe != NULL:
         sk.sk_net.hooks.tcp_probe(sk.sk_net.hooks.ctx, sk, skb)
     trace_event(sk, EV_TCP_PROBE, skb, 0)
 
@@ -1229,6 +1231,22 @@ cdef inline void trace_tcp_sendmsg_locked(sock *sk, sk_buff *skb, int size_goal)
 
 cdef inline void trace_tcp_cwnd_reduction_tp(sock *sk, int newly_acked_sacked, int newly_lost, int flag) noexcept nogil:
     trace_event(sk, EV_CWND_REDUCTION, NULL, flag)
+
+cdef extern from *:
+    """
+    /* A memset() of a length that is known would become `rep stos`, several times slower than this. */
+    static inline void kpath_clear(void *p, size_t n)
+    {
+        size_t i;
+        #if defined(__GNUC__) && !defined(__clang__)
+        #pragma GCC unroll 64
+        #endif
+        for (i = 0; i + 16 <= n; i += 16)
+            memset((char *)p + i, 0, 16);
+        memset((char *)p + i, 0, n - i);
+    }
+    """
+    void clear "kpath_clear"(void *p, size_t n) noexcept nogil
 
 # Something was reached that this port leaves out: the host collects it as a warning.
 cdef inline void not_ported(net *n, const char *what) noexcept nogil:

@@ -330,9 +330,14 @@ cdef inline void *__skb_pull(sk_buff *skb, unsigned int length) noexcept nogil:
     skb.len -= length
     BUG_ON(skb.len < skb.data_len)
     skb.headroom += length
-    skb.caplen_left = skb.caplen_left - length if skb.caplen_left > length else 0
-    if skb.data != NULL:
+    # Without data there is nothing of it in the capture either.
+    if likely(length <= skb.caplen_left):
+        skb.caplen_left -= length
         skb.data += length
+    else:
+        skb.caplen_left = 0
+        if skb.data != NULL:
+            skb.data += length
     return skb.data
 
 cdef inline void *skb_pull(sk_buff *skb, unsigned int length) noexcept nogil:
