@@ -165,43 +165,50 @@ cdef s64 stream_offset(sock *sk, u32 seq) noexcept nogil:
     return near + <s32>(low - <u32>near)
 
 
+cdef int more_emitted(engine *e, u32 hdr_len) noexcept nogil:
+    """Makes room for another segment's row, and for its headers."""
+    cdef s64 need = e.n_em + 1
+    cdef s64 cap = e.max_em
+    if need > cap:
+        if grow(<void **>&e.em_t, &cap, need, 8):
+            return -ENOMEM
+        cap = e.max_em
+        grow(<void **>&e.em_off, &cap, need, 8)
+        cap = e.max_em
+        grow(<void **>&e.em_soff, &cap, need, 8)
+        cap = e.max_em
+        grow(<void **>&e.em_hlen, &cap, need, 4)
+        cap = e.max_em
+        grow(<void **>&e.em_plen, &cap, need, 4)
+        cap = e.max_em
+        grow(<void **>&e.em_conn, &cap, need, 4)
+        e.max_em = cap
+    return grow(<void **>&e.hdr, &e.hdr_max, e.hdr_len + hdr_len, 1)
+
+
 cdef void on_xmit(void *ctx, sk_buff *skb, u8 *hdr, u32 hdr_len, u32 payload_len, u32 seq) noexcept nogil:
     cdef engine *e = <engine *>ctx
     cdef sock *sk = skb.sk
     cdef s64 i = e.n_em
-    cdef s64 cap
-    if i >= e.max_em:
-        cap = e.max_em
-        if grow(<void **>&e.em_t, &cap, i + 1, 8):
-            e.oom = 1
-            return
-        cap = e.max_em
-        grow(<void **>&e.em_off, &cap, i + 1, 8)
-        cap = e.max_em
-        grow(<void **>&e.em_soff, &cap, i + 1, 8)
-        cap = e.max_em
-        grow(<void **>&e.em_hlen, &cap, i + 1, 4)
-        cap = e.max_em
-        grow(<void **>&e.em_plen, &cap, i + 1, 4)
-        cap = e.max_em
-        grow(<void **>&e.em_conn, &cap, i + 1, 4)
-        e.max_em = cap
-    if e.hdr_len + hdr_len > e.hdr_max and grow(<void **>&e.hdr, &e.hdr_max, e.hdr_len + hdr_len, 1):
+    cdef s64 at = e.hdr_len
+    cdef s64 soff = -1
+    cdef int conn = -1
+    if unlikely(i >= e.max_em or at + hdr_len > e.hdr_max) and more_emitted(e, hdr_len):
         e.oom = 1
         return
-    memcpy(e.hdr + e.hdr_len, hdr, hdr_len)
+    memcpy(e.hdr + at, hdr, hdr_len)
+    if (sk != NULL and sk_fullsock(sk) and sk.sk_state != TCP_LISTEN and sk != <sock *>&e.n.tcp_ctl_sk and
+            sk != <sock *>&e.n.tcp6_ctl_sk):
+        conn = conn_of(e, sk)
+        if payload_len:
+            soff = stream_offset(sk, seq)
     e.em_t[i] = real_ns(e)
-    e.em_off[i] = e.hdr_len
+    e.em_off[i] = at
     e.em_hlen[i] = <int>hdr_len
     e.em_plen[i] = <int>payload_len
-    e.em_soff[i] = -1
-    e.em_conn[i] = -1
-    if (sk != NULL and sk_fullsock(sk) and sk != <sock *>&e.n.tcp_ctl_sk and sk != <sock *>&e.n.tcp6_ctl_sk and
-            sk.sk_state != TCP_LISTEN):
-        e.em_conn[i] = conn_of(e, sk)
-        if payload_len:
-            e.em_soff[i] = stream_offset(sk, seq)
-    e.hdr_len += hdr_len
+    e.em_soff[i] = soff
+    e.em_conn[i] = conn
+    e.hdr_len = at + hdr_len
     e.n_em = i + 1
 
 
@@ -835,9 +842,14 @@ cdef void on_wake(void *ctx, sock *sk, u32 mask) noexcept nogil:
     cdef engine *e = <engine *>ctx
     cdef socket *s = sk.sk_socket
     cdef task *t
+    cdef task *reader
     if s == NULL:
         return
     s.wake_mask |= mask
+    reader = <task *>s.reader
+    # Planned readers are woken by their plan.
+    if s.waiters == NULL and (reader == NULL or reader.reader == PLANNED) and not e.want_wakes:
+        return
     if e.want_wakes and not grow(<void **>&e.wakes, &e.max_wakes, e.n_wakes + 1, sizeof(wake_rec)):
         e.wakes[e.n_wakes].slot = s.slot
         e.wakes[e.n_wakes].mask = mask
@@ -848,9 +860,8 @@ cdef void on_wake(void *ctx, sock *sk, u32 mask) noexcept nogil:
         if not t.woken and (e.calls[t.call].op != OP_POLL or t.f.msg.wake_want & mask):
             task_wake(t)
         t = t.wait_next
-    t = <task *>s.reader
-    if t != NULL and not t.woken and t.reader != PLANNED and mask & (EPOLLIN | EPOLLHUP):
-        task_wake(t)
+    if reader != NULL and not reader.woken and reader.reader != PLANNED and mask & (EPOLLIN | EPOLLHUP):
+        task_wake(reader)
 
 
 cdef void on_timeout(timer_list *timer) noexcept nogil:
@@ -1413,7 +1424,7 @@ cdef void run_reader(engine *e, task *t) noexcept nogil:
             ns = socket_alloc(e, <int>e.auto_accept[s.slot])
             if ns == NULL:
                 return
-            memset(&msg, 0, sizeof(msghdr))
+            clear(&msg, sizeof(msghdr))
             if inet_accept(s, ns, O_NONBLOCK, &msg):
                 kmem_cache_free(&e.n.socket_slab, ns)
                 return
@@ -1428,7 +1439,7 @@ cdef void read_all(socket *s) noexcept nogil:
     cdef msghdr msg
     if s.sk.sk_receive_queue.qlen == 0:
         return
-    memset(&msg, 0, sizeof(msghdr))
+    clear(&msg, sizeof(msghdr))
     msg.count = 1 << 30
     inet_recvmsg(s, &msg, 1 << 30, MSG_DONTWAIT)
 
@@ -1578,19 +1589,20 @@ cdef inline sk_buff *rx_skb(engine *e, u8 *ip, u32 caplen, u32 origlen, s64 inde
     if skb == NULL:
         return NULL
     skb.packet_index = index
-    if e.rx_gso >= 0:
+    if unlikely(e.rx_gso >= 0):
         vnet_hdr_gso(skb, <u32>e.rx_gso)
     return skb
 
 
 cdef void arrive(engine *e, u8 *ip, u32 caplen, u32 origlen, s64 index) noexcept nogil:
     """A packet arrives at a device that is not polled."""
+    cdef net *n = e.n
     cdef sk_buff *skb = rx_skb(e, ip, caplen, origlen, index)
     if skb == NULL:
         return
-    e.n.in_softirq = 1
+    n.in_softirq = 1
     netif_receive_skb(skb)
-    e.n.in_softirq = 0
+    n.in_softirq = 0
 
 
 cdef void arrive_polled(engine *e, u8 *buf, const s64 *off, const s64 *cap, const s64 *length) noexcept nogil:
@@ -1638,7 +1650,7 @@ cdef inline void fetch_socket(engine *e, s64 i) noexcept nogil:
 
 cdef inline void fetch_ahead(engine *e, s64 i) noexcept nogil:
     """Packet i arrives. Sockets that are too many for the caches are fetched while those before them are handled."""
-    if e.n.tcp_prot_slab.live < MANY_SOCKETS:
+    if likely(e.n.tcp_prot_slab.live < MANY_SOCKETS):
         return
     if i + AHEAD < e.n_arr:
         if i + AHEAD // 2 < e.n_arr:
@@ -1646,19 +1658,30 @@ cdef inline void fetch_ahead(engine *e, s64 i) noexcept nogil:
         fetch_bucket(e, i + AHEAD)
 
 
-cdef void arrive_next(engine *e) noexcept nogil:
-    """What comes next in the capture arrives."""
+cdef inline void arrive_one(engine *e) noexcept nogil:
+    """The next packet of the capture arrives at a device that is not polled."""
+    cdef s64 i = e.arr_i
+    fetch_ahead(e, i)
+    arrive(e, e.buf + e.arr_off[i], <u32>e.arr_cap[i], <u32>e.arr_len[i], i)
+    e.arr_i = i + 1
+
+
+cdef void arrive_together(engine *e) noexcept nogil:
+    """What comes next in the capture arrives at one that is."""
     cdef s64 i = e.arr_i
     cdef s64 j
-    if e.n.dev.napi == NULL:
-        fetch_ahead(e, i)
-        arrive(e, e.buf + e.arr_off[i], <u32>e.arr_cap[i], <u32>e.arr_len[i], i)
-    else:
-        for j in range(i, e.poll_last + 1):
-            fetch_ahead(e, j)
-        e.arr_i = e.poll_last
-        arrive_polled(e, e.buf, e.arr_off + i, e.arr_cap + i, e.arr_len + i)
+    for j in range(i, e.poll_last + 1):
+        fetch_ahead(e, j)
+    e.arr_i = e.poll_last
+    arrive_polled(e, e.buf, e.arr_off + i, e.arr_cap + i, e.arr_len + i)
     e.arr_i += 1
+
+
+cdef void arrive_next(engine *e) noexcept nogil:
+    if e.n.dev.napi == NULL:
+        arrive_one(e)
+    else:
+        arrive_together(e)
 
 
 cdef s64 poll_time(engine *e) noexcept nogil:
@@ -1704,7 +1727,7 @@ cdef bint adds_to(sock *sk, u8 *ip, s64 caplen) noexcept nogil:
     if th == NULL:
         return 0
     seq = ntohl(th.seq)
-    return not after(seq, tcp_sk(sk).rcv_nxt) and after(seq + length - (th.doff_res >> 4) * 4, tcp_sk(sk).rcv_nxt)
+    return not after(seq, tcp_sk(sk).rcv_nxt) and after(seq + length - __tcp_hdrlen(th), tcp_sk(sk).rcv_nxt)
 
 
 cdef bint run_due(engine *e) noexcept nogil:
@@ -1813,6 +1836,7 @@ cdef void engine_run_to(engine *e, s64 until, s64 n_em, s64 call) noexcept nogil
     """The same, but stops where it stands once `n_em` segments have been emitted, or `call` is over."""
     cdef net *n = e.n
     cdef bint stops = n_em != NEVER or call >= 0 or e.stop_on_wake
+    cdef bint polled = n.dev.napi != NULL
     cdef s64 last = min_s64(until, NEVER - 1)
     cdef s64 ta, tw, t, before
     cdef s64 tc = next_call(e)
@@ -1823,7 +1847,9 @@ cdef void engine_run_to(engine *e, s64 until, s64 n_em, s64 call) noexcept nogil
     while not e.oom:
         if stops and is_reached(e, n_em, call):
             return
-        ta = next_arrival(e) if e.arr_i < e.n_arr else NEVER
+        ta = NEVER
+        if e.arr_i < e.n_arr:
+            ta = poll_time(e) if polled else e.arr_t[e.arr_i]
         tw = e.runq.entry[0].at if e.runq.n else NEVER
         t = min_s64(ta, min_s64(tc, tw))
         if unlikely(t > last or t - n.e.mono_to_real_ns >= <s64>n.timers.quiet_ns or (e.n_far and t >= e.far_until)):
@@ -1838,7 +1864,10 @@ cdef void engine_run_to(engine *e, s64 until, s64 n_em, s64 call) noexcept nogil
                 continue
             before = e.n_em
             clock_soon(e, t + arrival_latency(e, t))
-            arrive_next(e)
+            if polled:
+                arrive_together(e)
+            else:
+                arrive_one(e)
             after_arrival(e, t, e.n_em - before)
         elif tw == t:
             w = e.runq.entry[0].t
@@ -2261,7 +2290,7 @@ cdef void engine_close_all(engine *e) noexcept nogil:
         if s == NULL:
             continue
         if s.sk != NULL:
-            memset(&msg, 0, sizeof(msghdr))
+            clear(&msg, sizeof(msghdr))
             # without waiting, and without a FIN that would take memory
             sock_set_flag(s.sk, SOCK_LINGER)
             s.sk.sk_lingertime = 0
