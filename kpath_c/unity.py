@@ -25,6 +25,10 @@ TRACED_C = f"""/* {MODULE}.c once more, as another module whose functions are tr
 #define PyInit_{MODULE} PyInit_traced
 #include "{MODULE}.c"
 """
+# The way of a segment that arrives. Each is called from one place that matters, and saves and restores registers there,
+# but is too long to be inlined unasked.
+PATH = ("ip_rcv_core", "tcp_v4_rcv", "tcp_rcv_established", "tcp_ack", "__tcp_ack_snd_check")
+PATH_MACRO = "KPATH_PATH"
 IMPORT = re.compile(r"(?:from\s+(\S+)\s+)?c?import\s")
 FUNCTION = re.compile(r"cdef (?:inline )?(?![^(]*=)[\w .*]*?\b(\w+)\((?!\))[^\"]*?\)(?: noexcept)?(?: nogil)?:$"
                       r"|cdef (?:inline )?[\w .*]*?\b(\w+)\(\)(?: noexcept)?(?: nogil)?:$", re.S)
@@ -161,6 +165,18 @@ class Unity:
         self.parts["tracer.pxi"] = (self.root / "kpath_c" / "tracer.pxi").read_text()
         includes = [f'include "{PARTS}/{name}"' for name in self.parts]
         return "\n".join([*dict.fromkeys(self.imports), self.branches.declarations(), *includes, "", self.table()])
+
+
+def mark_path(in_c: Path) -> None:
+    """Puts a macro, which setup.py defines, before the functions of PATH in the C text. Cython has no word for it."""
+    text = in_c.read_text()
+    default = f"#ifndef {PATH_MACRO}\n#define {PATH_MACRO}\n#endif\n"
+    if default in text:
+        return
+    function = re.compile(rf"^static (?=.*__pyx_f_\w*?_{len(MODULE)}{MODULE}_(?:{'|'.join(PATH)})\()", re.M)
+    if m := function.search(text):
+        text = text[:m.start()] + default + text[m.start():]
+    in_c.write_text(function.sub(f"static {PATH_MACRO} ", text))
 
 
 def put(target: Path, text: str) -> Path:
