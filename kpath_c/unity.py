@@ -173,10 +173,12 @@ def mark_path(in_c: Path) -> None:
     default = f"#ifndef {PATH_MACRO}\n#define {PATH_MACRO}\n#endif\n"
     if default in text:
         return
-    function = re.compile(rf"^static (?=.*__pyx_f_\w*?_{len(MODULE)}{MODULE}_(?:{'|'.join(PATH)})\()", re.M)
-    if m := function.search(text):
-        text = text[:m.start()] + default + text[m.start():]
-    in_c.write_text(function.sub(f"static {PATH_MACRO} ", text))
+    function = re.compile(rf"^static (?=.*__pyx_f_\w*?_{len(MODULE)}{MODULE}_({'|'.join(PATH)})\()", re.M)
+    found = list(function.finditer(text))
+    if missing := set(PATH) - {m[1] for m in found}:
+        raise ValueError(f"no such functions: {missing}")
+    first = found[0].start()
+    in_c.write_text(text[:first] + default + function.sub(f"static {PATH_MACRO} ", text[first:]))
 
 
 def put(target: Path, text: str) -> Path:
