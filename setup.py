@@ -34,12 +34,14 @@ CFLAGS += ["-O1", "-g", "-DKPATH_DEBUG=1"] if DEBUG else ["-O3", "-g0"]
 CFLAGS += ["-Wno-unused-function", "-Wno-unused-variable", "-Wno-unused-but-set-variable",
            "-Wno-address-of-packed-member"]
 # The kernel side: what -O3 does to loops makes nothing faster there, but more inlining than it allows does.
-# Two neighbouring counters are quicker counted each than put together in a vector register.
+# Two neighbouring counters are quicker counted each than put together in a vector register, and what two branches have
+# in common costs more registers in front of them than it saves.
 # A branch marked as unlikely is one that ordinary traffic does not take at all: see kpath_c/branches.py.
 INLINING = {"builtin-expect-probability": 100, "inline-unit-growth": 300, "large-unit-insns": 100_000,
             "large-function-growth": 1000, "large-stack-frame-growth": 2000, "inline-min-speedup": 1,
             "early-inlining-insns": 14, "max-inline-insns-single": 1000, "max-inline-insns-auto": 1000}
-KERNEL = ["-O2", "-fno-tree-slp-vectorize", f"-D{unity.PATH_MACRO}=inline __attribute__((always_inline))",
+KERNEL = ["-O2", "-fno-tree-slp-vectorize", "-fno-code-hoisting",
+          f"-D{unity.PATH_MACRO}=inline __attribute__((always_inline))",
           *(word for name, n in INLINING.items() for word in ("--param", f"{name}={n}"))]
 # The driver: what is declared inline is to be so however long it is.
 DRIVER = ["--param", "max-inline-insns-single=1000"]
