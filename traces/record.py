@@ -39,6 +39,7 @@ NAMESPACE = "kpath-{}-{}"
 DEVICE = "kp0"
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 CLONE_NEWNET = 0x40000000
+LATE_MS = 15  # a burst makes the link 7 ms late by itself; later than this, it is not what the scenario says
 SYSCTLS = re.compile(r"^net\.(ipv4\.(tcp_|ip_local_port_range|ip_default_ttl|ip_no_pmtu_disc)"
                      r"|core\.([rw]mem_|somaxconn))")
 
@@ -137,6 +138,7 @@ class Link:
         self.free_at = dict.fromkeys(SIDES, 0)
         self.data_seen = dict.fromkeys(SIDES, 0)
         self.count = 0
+        self.late_ms = 0.0  # the longest by which a packet came after its time
 
     def lost(self, side: str, packet: bytes) -> bool:
         """Whether this packet is one that the scenario loses."""
@@ -170,8 +172,9 @@ class Link:
                     self.take(by_fd[fd], os.read(fd, 65536))
                 except BlockingIOError:
                     continue
-            while self.due and self.due[0][0] <= time.monotonic_ns():
-                _, _, side, packet = heapq.heappop(self.due)
+            while self.due and self.due[0][0] <= (now := time.monotonic_ns()):
+                at, _, side, packet = heapq.heappop(self.due)
+                self.late_ms = max(self.late_ms, (now - at) / 1e6)
                 os.write(self.fds[side], packet)
 
 
@@ -351,7 +354,8 @@ def on_one_processor() -> None:
         print("record: no real-time priority here (CAP_SYS_NICE); others may run in between", file=sys.stderr)
 
 
-def record(scenario: Scenario, out: Path) -> None:
+def record(scenario: Scenario, out: Path) -> float:
+    """Writes the recording; returns by how many ms the link was late at most."""
     on_one_processor()
     out.mkdir(parents=True, exist_ok=True)
     with namespaces(scenario.sysctl) as made:
@@ -380,6 +384,7 @@ def record(scenario: Scenario, out: Path) -> None:
         for p in captures:
             p.send_signal(signal.SIGINT)
             p.wait()
+    return link.late_ms
 
 
 def main() -> None:
@@ -398,8 +403,10 @@ def main() -> None:
     missing = [tool for tool in ("ip", "tc", "tcpdump", "sysctl") if not shutil.which(tool)]
     if missing:
         sys.exit(f"record: not found: {', '.join(missing)} (Debian: apt-get install iproute2 tcpdump procps)")
-    record(SCENARIOS[a.scenario], a.out)
+    late_ms = record(SCENARIOS[a.scenario], a.out)
     print("\n".join(sorted(str(p) for p in a.out.iterdir())))
+    if late_ms > LATE_MS:
+        sys.exit(f"record: this machine stood still for {late_ms:.0f} ms, and its timers with it: record again")
 
 
 if __name__ == "__main__":

@@ -36,10 +36,15 @@ pytestmark = pytest.mark.skipif((why := reason_to_skip()) is not None, reason=wh
 
 @pytest.fixture(scope="module", params=["handshake", "request", "loss", "slow-reader"])
 def recorded(request, tmp_path_factory) -> Path:
-    """The folder with one scenario as the running kernel plays it."""
-    out = tmp_path_factory.mktemp(request.param)
-    subprocess.run([sys.executable, RECORD, request.param, out], check=True, capture_output=True, timeout=90)
-    return out
+    """The folder with one scenario as the running kernel plays it, while the machine does not stand still."""
+    for _ in range(5):
+        out = tmp_path_factory.mktemp(request.param)
+        argv = [sys.executable, RECORD, request.param, out]
+        done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=90)
+        if not done.returncode:
+            return out
+        assert "stood still" in done.stderr, done.stderr
+    pytest.skip(done.stderr)
 
 
 @pytest.mark.parametrize("side", ["client", "server"])
