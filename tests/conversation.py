@@ -31,9 +31,11 @@ from kpath_c.host import Host
 
 EPOCH = 1_700_000_000_000_000_000
 MS = 1_000_000
+UPTIME_MS = 1_000_000  # of the host at EPOCH
 SLOT, LISTENER = 3, 2
 MSS = 1460
 AF_INET6 = 10
+Stamp = tuple[int, int | None]  # TSval minus uptime in ms, and what it was (Host.pin)
 OPEN: list["Conversation"] = []  # conftest.py closes them at the end of each test
 
 
@@ -222,7 +224,7 @@ class Conversation:
 
 def new_host(sysctl: dict[str, object] | None = None, route: dict[str, int] | None = None, **kw: object) -> Host:
     """A host at 10.0.0.1/24 and fd77::1/64 without latencies, at the epoch of the tests."""
-    kw.setdefault("clock", {"mono_to_real_ns": EPOCH - 1000 * 10**9})
+    kw.setdefault("clock", {"mono_to_real_ns": EPOCH - UPTIME_MS * MS})
     host = Host(addrs=[LOCAL, LOCAL6], **kw)
     host.latency(0, 0, 0)
     host.add_route("10.0.0.0", 24, route or {})
@@ -238,10 +240,11 @@ def between(host: Host, v6: bool) -> Conversation:
     return Conversation(host, LOCAL6 if v6 else LOCAL, PEER6 if v6 else PEER)
 
 
-def client(sysctl: dict[str, object] | None = None, v6: bool = False, **kw: object) -> Conversation:
-    """CLOSED, with a socket."""
+def client(sysctl: dict[str, object] | None = None, v6: bool = False, stamp: Stamp = (0, None),
+           **kw: object) -> Conversation:
+    """CLOSED, with a socket; stamp: pinned for the first connection."""
     c = between(new_host(sysctl, **kw), v6)  # type: ignore[arg-type]
-    c.host.pin(c.local, LOCAL_PORT, c.peer, PEER_PORT, LOCAL_ISN, 0, False)
+    c.host.pin(c.local, LOCAL_PORT, c.peer, PEER_PORT, LOCAL_ISN, stamp[0], False, stamp[1])
     c.ok("socket", SLOT, 0, AF_INET6 if v6 else 0)
     return c
 
@@ -268,10 +271,10 @@ def established(sysctl: dict[str, object] | None = None, window: int = 65535, op
 
 
 def listening(sysctl: dict[str, object] | None = None, backlog: int = 16, port: int = LOCAL_PORT,
-              v6: bool = False, **kw: object) -> Conversation:
-    """LISTEN on port 40000, with the ISN of the first connection pinned."""
+              v6: bool = False, stamp: Stamp = (0, None), **kw: object) -> Conversation:
+    """LISTEN on port 40000, with the ISN and the stamp of the first connection pinned."""
     c = between(new_host(sysctl, **kw), v6)  # type: ignore[arg-type]
-    c.host.pin(c.local, port, c.peer, PEER_PORT, LOCAL_ISN, 0, True)
+    c.host.pin(c.local, port, c.peer, PEER_PORT, LOCAL_ISN, stamp[0], True, stamp[1])
     c.ok("socket", LISTENER, 0, AF_INET6 if v6 else 0)
     c.ok("bind", LISTENER, port, s=c.local)
     c.ok("listen", LISTENER, backlog)

@@ -16,8 +16,8 @@ from conversation import (
     PEER_ISN,
     PEER_PORT,
     SLOT,
+    UPTIME_MS,
     Conversation,
-    between,
     client,
     encode_options,
     established,
@@ -256,21 +256,16 @@ def test_each_of_many_connections_has_its_own_pins():
 @pytest.mark.parametrize("late", [-1, 0, 1])
 def test_a_syn_at_the_turn_of_a_ms_has_the_tsval_that_it_had(late):
     """A SYN-ACK that echoes any other than this one SYN's is refused (PAWSActiveRejected)."""
-    c = between(new_host(), v6=False)
-    now = 1_000_000  # ms of uptime at the epoch of the tests
-    c.host.pin(LOCAL, LOCAL_PORT, PEER, PEER_PORT, LOCAL_ISN, 777 + late, False, now + 777)
-    c.ok("socket", SLOT)
+    c = client(stamp=(777 + late, UPTIME_MS + 777))
     c.start("connect", SLOT, PEER_PORT, s=PEER)
-    assert c.expect("S", seq=-1).options["ts"] == (now + 777, 0)
+    assert c.expect("S", seq=-1).options["ts"] == (UPTIME_MS + 777, 0)
     c.wait(10)
-    c.raw(tcp_packet("S.", PEER_ISN, LOCAL_ISN + 1, 0, 65535, encode_options({"mss": MSS, "ts": (5, now + 777)})))
-    assert c.expect(".", seq=0, ack=0).options["ts"] == (now + 787, 5)
+    c.raw(tcp_packet("S.", PEER_ISN, LOCAL_ISN + 1, 0, 65535, encode_options({"mss": MSS, "ts": (5, UPTIME_MS + 777)})))
+    assert c.expect(".", seq=0, ack=0).options["ts"] == (UPTIME_MS + 787, 5)
     assert c.counter("PAWSActiveRejected") == 0
 
 
 def test_a_syn_that_was_sent_at_another_time_has_another_tsval():
-    c = between(new_host(), v6=False)
-    c.host.pin(LOCAL, LOCAL_PORT, PEER, PEER_PORT, LOCAL_ISN, 777, False, 1_000_000 + 779)
-    c.ok("socket", SLOT)
+    c = client(stamp=(777, UPTIME_MS + 779))
     c.start("connect", SLOT, PEER_PORT, s=PEER)
-    assert c.expect("S", seq=-1).options["ts"] == (1_000_777, 0)
+    assert c.expect("S", seq=-1).options["ts"] == (UPTIME_MS + 777, 0)

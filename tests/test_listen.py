@@ -11,15 +11,13 @@ from conversation import (
     LOCAL_ISN,
     LOCAL_PORT,
     MSS,
-    PEER,
     PEER_ISN,
     PEER_PORT,
     SLOT,
+    UPTIME_MS,
     accepted,
-    between,
     encode_options,
     listening,
-    new_host,
     relative,
     syn_received,
     tcp_packet,
@@ -301,15 +299,10 @@ def test_old_requests_give_way_when_the_queue_is_half_full():
 @pytest.mark.parametrize("late", [-1, 0, 1])
 def test_a_syn_ack_at_the_turn_of_a_ms_has_the_tsval_that_it_had(late):
     """An ACK that echoes another than those of the SYN-ACKs does not open the connection (TSEcrRejected)."""
-    c = between(new_host(), v6=False)
-    now = 1_000_000  # ms of uptime at the epoch of the tests
-    c.host.pin(LOCAL, LOCAL_PORT, PEER, PEER_PORT, LOCAL_ISN, 777 + late, True, now + 777)
-    c.ok("socket", LISTENER)
-    c.ok("bind", LISTENER, LOCAL_PORT, s=LOCAL)
-    c.ok("listen", LISTENER, 1)
+    c = listening(stamp=(777 + late, UPTIME_MS + 777))
     c.timestamps = True
     c.raw(tcp_packet("S", PEER_ISN, 0, 0, 65535, encode_options({"mss": MSS, "ts": (c.tsval, 0)})))
-    assert c.expect("S.", seq=-1, ack=0).options["ts"] == (now + 777, c.tsval)
+    assert c.expect("S.", seq=-1, ack=0).options["ts"] == (UPTIME_MS + 777, c.tsval)
     c.wait(10)
     c.send(".", seq=0, ack=0)
     c.expect_nothing()
