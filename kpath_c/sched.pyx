@@ -1635,26 +1635,30 @@ cdef inline void fetch_socket(engine *e, s64 i) noexcept nogil:
     """The chain of packet i's socket is here: fetches the first socket of it, which mostly is the one."""
     cdef inet_ehash_bucket *b = <inet_ehash_bucket *>e.ahead[i % AHEAD]
     cdef hlist_nulls_node *node
-    cdef u8 *sk
-    cdef size_t line
+    cdef size_t begin[HOT_PARTS]
+    cdef size_t end[HOT_PARTS]
+    cdef int part
     e.ahead[i % AHEAD] = NULL
     if b == NULL:
         return
     node = b.chain.first
     if node == NULL or is_a_nulls(node):
         return
-    sk = <u8 *>nulls_to_sk(node)
-    for line in range(0, sizeof(tcp_sock), 64):
-        prefetch(sk + line)
+    tcp_hot_parts(tcp_sk(nulls_to_sk(node)), begin, end)
+    for part in range(HOT_PARTS):
+        while begin[part] < end[part]:
+            prefetch(<const void *>begin[part])
+            begin[part] += 64
 
 
 cdef inline void fetch_ahead(engine *e, s64 i) noexcept nogil:
     """Packet i arrives. Sockets that are too many for the caches are fetched while those before them are handled."""
     if likely(e.n.tcp_prot_slab.live < MANY_SOCKETS):
         return
+    if i + 2 * AHEAD < e.n_arr:
+        prefetch(e.buf + e.arr_off[i + 2 * AHEAD])
     if i + AHEAD < e.n_arr:
-        if i + AHEAD // 2 < e.n_arr:
-            fetch_socket(e, i + AHEAD // 2)
+        fetch_socket(e, i + AHEAD // 2)
         fetch_bucket(e, i + AHEAD)
 
 

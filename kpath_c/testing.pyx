@@ -97,6 +97,42 @@ def tcp_sock_offsets():
     }
 
 
+def arrival_offsets():
+    """{field: offset in tcp_sock} of what a segment touches that arrives in order, and the ACK that it may cause.
+
+    Found by watching all loads and stores of such a replay; the groups of tcp_sock count as one each.
+    """
+    cdef tcp_sock *tp = NULL
+    cdef inet_connection_sock *icsk = &tp.inet_conn
+    cdef inet_sock *inet = &icsk.icsk_inet
+    cdef sock *sk = &inet.sk
+    return {
+        "sk_daddr": at(&sk.sk_daddr), "sk_flags": at(&sk.sk_flags), "sk_incoming_cpu": at(&sk.sk_incoming_cpu),
+        "sk_rxhash": at(&sk.sk_rxhash), "sk_receive_queue": at(&sk.sk_receive_queue),
+        "sk_backlog": at(&sk.sk_backlog), "sk_rx_dst": at(&sk.sk_rx_dst), "sk_rcvbuf": at(&sk.sk_rcvbuf),
+        "sk_rcvlowat": at(&sk.sk_rcvlowat), "sk_data_ready": at(&sk.sk_data_ready), "sk_socket": at(&sk.sk_socket),
+        "sk_peek_off": at(&sk.sk_peek_off), "sk_lock_owned": at(&sk.sk_lock_owned), "sk_err_soft": at(&sk.sk_err_soft),
+        "sk_reserved_mem": at(&sk.sk_reserved_mem), "sk_forward_alloc": at(&sk.sk_forward_alloc),
+        "sk_dst_pending_confirm": at(&sk.sk_dst_pending_confirm), "sk_write_queue": at(&sk.sk_write_queue),
+        "sk_tsq_flags": at(&sk.sk_tsq_flags), "sk_dst_cache": at(&sk.sk_dst_cache),
+        "sk_wmem_alloc": at(&sk.sk_wmem_alloc), "trace_id": at(&sk.trace_id), "sk_txhash": at(&sk.sk_txhash),
+        "sk_gso_type": at(&sk.sk_gso_type), "inet_saddr": at(&inet.inet_saddr), "inet_id": at(&inet.inet_id),
+        "min_ttl": at(&inet.min_ttl), "icsk_ack": at(&icsk.icsk_ack), "icsk_rto_min": at(&icsk.icsk_rto_min),
+        "icsk_ca_state": at(&icsk.icsk_ca_state), "icsk_ca_ops": at(&icsk.icsk_ca_ops),
+        "icsk_af_ops": at(&icsk.icsk_af_ops), "icsk_delack_timer": at(&icsk.icsk_delack_timer),
+        **{name: begin for name, begin, _ in tcp_sock_groups()}, "md5sig_info": at(&tp.md5sig_info),
+        "tcp_tx_delay": at(&tp.tcp_tx_delay), "compressed_ack": at(&tp.compressed_ack),
+    }
+
+
+def hot_parts():
+    """[(begin, end)]: the bytes of a tcp_sock that are fetched for a segment that arrives."""
+    cdef size_t begin[HOT_PARTS]
+    cdef size_t end[HOT_PARTS]
+    tcp_hot_parts(NULL, begin, end)
+    return [(begin[i], end[i]) for i in range(HOT_PARTS)]
+
+
 def sizes():
     """{struct: bytes}"""
     return {"iphdr": sizeof(iphdr), "tcphdr": sizeof(tcphdr), "icmphdr": sizeof(icmphdr),

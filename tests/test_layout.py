@@ -75,6 +75,19 @@ def test_fields_stand_in_their_group(group, fields):
     assert [f for f in fields if not start <= testing.tcp_sock_offsets()[f] < end] == []
 
 
+def cache_lines(begin, end):
+    """Those that a loop meets which begins there and goes on a line at a time."""
+    return {at // CACHE_LINE for at in range(begin, end, CACHE_LINE)}
+
+
+def test_what_a_segment_touches_is_fetched_and_stands_together():
+    """With many sockets each line of the packet's socket is a miss: sched.pyx fetch_socket() asks for them ahead."""
+    fetched = set().union(*(cache_lines(*part) for part in testing.hot_parts()))
+    touched = testing.arrival_offsets()
+    assert {field: at for field, at in touched.items() if at // CACHE_LINE not in fetched} == {}
+    assert len(fetched) <= 16  # of 33
+
+
 def test_a_live_connection_takes_less_than_a_page():
     """In a replay: socket, connect, send, recv and close of one connection, asleep in one of them."""
     assert sum(testing.connection_bytes(calls=5).values()) < 4096

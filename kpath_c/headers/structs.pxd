@@ -544,6 +544,8 @@ cdef struct sk_backlog_s:
     sk_buff *head
     sk_buff *tail
 
+# What a segment that arrives touches stands first and together, then what one that leaves does: where there are many
+# sockets each line is a miss of the cache.
 cdef struct sock:
     # -- sock_common
     __be32 sk_daddr
@@ -563,8 +565,6 @@ cdef struct sock:
     hlist_nulls_node sk_nulls_node      # likewise: all that a lookup touches is one cache line here
     net *sk_net
     proto *sk_prot
-    hlist_node sk_bind_node
-    s64 sk_cookie
     unsigned long sk_flags              # SOCK_* bits
     u16 sk_tx_queue_mapping
     u16 sk_rx_queue_mapping
@@ -573,110 +573,112 @@ cdef struct sock:
     u32 skc_align                       # addresses are compared as two u64
     in6_addr sk_v6_daddr                # the kernel has the two before sk_cookie; here IPv4's key stays together
     in6_addr sk_v6_rcv_saddr
+    s64 sk_cookie
+    hlist_node sk_bind_node
     # -- sock_write_rx
-    int sk_drops
-    s32 sk_peek_off
-    sk_buff_head sk_error_queue
     sk_buff_head sk_receive_queue
     sk_backlog_s sk_backlog             # sk_rmem_alloc is sk_backlog.rmem_alloc
     # -- sock_read_rx
     dst_entry *sk_rx_dst
+    void (*sk_data_ready)(sock *sk) noexcept nogil
     int sk_rx_dst_ifindex
     u32 sk_rx_dst_cookie
-    u8 sk_userlocks
     int sk_rcvbuf
-    void (*sk_data_ready)(sock *sk) noexcept nogil
-    long sk_rcvtimeo
     int sk_rcvlowat
-    # -- sock_read_rxtx
-    int sk_err
-    socket *sk_socket
-    # -- sock_write_rxtx
+    s32 sk_peek_off
+    u32 sk_dst_pending_confirm
+    u8 sk_userlocks
+    u8 sk_shutdown
+    # -- sock_read_rxtx, sock_write_rxtx
     u8 sk_lock_owned                    # sk_lock.owned
+    int sk_err_soft
     u32 sk_reserved_mem
     int sk_forward_alloc
-    u32 sk_tsflags
-    # -- sock_write_tx
-    int sk_write_pending
-    int sk_omem_alloc
-    int sk_err_soft
-    int sk_wmem_queued
-    int sk_wmem_alloc                   # refcount_t: 1 is held by the socket itself
-    unsigned long sk_tsq_flags
-    sk_buff *sk_send_head
-    rb_root tcp_rtx_queue
+    socket *sk_socket
+    # -- sock_write_tx, sock_read_tx: each segment that leaves, an ACK too
     sk_buff_head sk_write_queue
-    page_frag sk_frag
-    timer_list tcp_retransmit_timer     # = sk_timer
-    unsigned long sk_pacing_rate        # bytes per second
-    int sk_zckey
-    int sk_tskey
-    unsigned long sk_tx_queue_mapping_jiffies
-    # -- sock_read_tx
-    u32 sk_dst_pending_confirm
-    u32 sk_pacing_status                # SK_PACING_*
-    unsigned long sk_max_pacing_rate
-    long sk_sndtimeo
+    unsigned long sk_tsq_flags
+    dst_entry *sk_dst_cache
+    int sk_wmem_alloc                   # refcount_t: 1 is held by the socket itself
+    int trace_id                        # number of this socket in the host's connection table, -1 none
+    u32 sk_txhash
     u32 sk_priority
     u32 sk_mark
-    u32 sk_uid
     u16 sk_protocol
-    u16 sk_type
-    dst_entry *sk_dst_cache
-    u64 sk_route_caps
     u16 sk_gso_type
-    u16 sk_gso_max_segs
-    unsigned int sk_gso_max_size
-    gfp_t sk_allocation
-    u32 sk_txhash
+    # -- the same: data that leaves
+    rb_root tcp_rtx_queue
+    sk_buff *sk_send_head
+    int sk_wmem_queued
     int sk_sndbuf
+    unsigned long sk_pacing_rate        # bytes per second
+    unsigned long sk_max_pacing_rate
+    u32 sk_pacing_status                # SK_PACING_*
+    unsigned int sk_gso_max_size
+    u16 sk_gso_max_segs
     u8 sk_pacing_shift
     u8 sk_use_task_frag
+    gfp_t sk_allocation
+    u64 sk_route_caps
+    timer_list tcp_retransmit_timer     # = sk_timer
+    page_frag sk_frag
+    int sk_write_pending
+    int sk_err
     # -- the rest
+    int sk_omem_alloc
+    int sk_zckey
+    int sk_tskey
+    u32 sk_tsflags
+    unsigned long sk_tx_queue_mapping_jiffies
+    long sk_rcvtimeo
+    long sk_sndtimeo
+    sk_buff_head sk_error_queue
+    int sk_drops
+    u32 sk_uid
+    u16 sk_type
     u8 sk_gso_disabled
     u8 sk_kern_sock
     u8 sk_no_check_tx
     u8 sk_no_check_rx
-    u8 sk_shutdown
     u8 sk_txrehash
     u8 sk_clockid
     unsigned long sk_lingertime
     u32 sk_ack_backlog
     u32 sk_max_ack_backlog
     ktime_t sk_stamp
-    int sk_disconnects
     void *sk_user_data
     void (*sk_state_change)(sock *sk) noexcept nogil
     void (*sk_write_space)(sock *sk) noexcept nogil
     void (*sk_error_report)(sock *sk) noexcept nogil
     int (*sk_backlog_rcv)(sock *sk, sk_buff *skb) noexcept nogil
     void (*sk_destruct)(sock *sk) noexcept nogil
-    int trace_id                        # number of this socket in the host's connection table, -1 none
     list_head sk_host_node              # every socket of the host, so that close() finds what was left
     sock_reuseport *sk_reuseport_cb
+    int sk_disconnects
 
 cdef struct ip_options:
     u8 optlen
 
 cdef struct inet_sock:
     sock sk
-    ipv6_pinfo *pinet6
-    unsigned long inet_flags
-    __be32 inet_saddr
-    s16 uc_ttl
-    __be16 inet_sport
-    ip_options *inet_opt
-    u32 inet_id                         # atomic_t
-    u8 tos
-    u8 min_ttl
-    u8 mc_ttl
-    u8 pmtudisc
-    u8 rcv_tos
-    u8 convert_csum
     int uc_index
+    ipv6_pinfo *pinet6
+    ip_options *inet_opt
+    unsigned long inet_flags
     int mc_index
     u32 local_port_range
+    u8 mc_ttl
+    u8 rcv_tos
+    u8 convert_csum
+    # -- from here on to the end of inet_connection_sock's hot part: what each segment touches
     flowi cork_fl                       # cork.fl
+    __be32 inet_saddr
+    u32 inet_id                         # atomic_t
+    __be16 inet_sport
+    s16 uc_ttl
+    u8 tos
+    u8 min_ttl
+    u8 pmtudisc
 
 # linux/ipv6.h: what an AF_INET6 socket has more; it stands behind the tcp_sock.
 cdef struct ipv6_pinfo:
@@ -740,19 +742,10 @@ cdef struct icsk_mtup_s:
 
 cdef struct inet_connection_sock:
     inet_sock icsk_inet
-    request_sock_queue icsk_accept_queue
-    inet_bind_bucket *icsk_bind_hash
-    inet_bind2_bucket *icsk_bind2_hash
-    timer_list icsk_delack_timer
-    timer_list icsk_keepalive_timer
+    icsk_ack_s icsk_ack
     u32 icsk_rto
     u32 icsk_rto_min
-    u32 icsk_rto_max
     u32 icsk_delack_max
-    u32 icsk_pmtu_cookie
-    tcp_congestion_ops *icsk_ca_ops
-    inet_connection_sock_af_ops *icsk_af_ops
-    unsigned int (*icsk_sync_mss)(sock *sk, u32 pmtu) noexcept nogil
     u8 icsk_ca_state
     u8 icsk_ca_initialized
     u8 icsk_ca_setsockopt
@@ -763,11 +756,22 @@ cdef struct inet_connection_sock:
     u8 icsk_syn_retries
     u8 icsk_probes_out
     u16 icsk_ext_hdr_len
-    icsk_ack_s icsk_ack
+    tcp_congestion_ops *icsk_ca_ops
+    inet_connection_sock_af_ops *icsk_af_ops
+    timer_list icsk_delack_timer
+    # -- data that leaves
+    u64 icsk_ca_priv[ICSK_CA_PRIV_U64]
+    # -- the rest
+    u32 icsk_rto_max
+    u32 icsk_pmtu_cookie
+    unsigned int (*icsk_sync_mss)(sock *sk, u32 pmtu) noexcept nogil
+    timer_list icsk_keepalive_timer
+    inet_bind_bucket *icsk_bind_hash
+    inet_bind2_bucket *icsk_bind2_hash
     icsk_mtup_s icsk_mtup
     u32 icsk_probes_tstamp
     u32 icsk_user_timeout
-    u64 icsk_ca_priv[ICSK_CA_PRIV_U64]
+    request_sock_queue icsk_accept_queue
 
 cdef struct tcp_fastopen_cookie:
     u8 val[TCP_FASTOPEN_COOKIE_MAX]
@@ -881,6 +885,7 @@ cdef struct tcp_sock:
     u32 segs_out
     u32 data_segs_out
     u64 bytes_sent
+    u64 tcp_wstamp_ns
     u32 snd_sml
     u8 chrono_type
     u32 chrono_start
@@ -890,7 +895,6 @@ cdef struct tcp_sock:
     u32 lsndtime
     u32 mdev_us
     u32 rtt_seq
-    u64 tcp_wstamp_ns
     u64 accecn_opt_tstamp
     list_head tsorted_sent_queue
     sk_buff *highest_sack
@@ -932,12 +936,14 @@ cdef struct tcp_sock:
     u64 bytes_acked
     rcv_rtt_est_s rcv_rtt_est
     rcvq_space_s rcvq_space
+    tcp_md5sig_info *md5sig_info        # not in the kernel's group; each segment looks whether there is one
+    u32 tcp_tx_delay
+    u8 compressed_ack
     # -- end of the hot path
     u32 dsack_dups
     u32 compressed_ack_rcv_nxt
     list_head tsq_node
     tcp_rack rack
-    u8 compressed_ack
     u8 dup_ack_counter
     u8 tlp_retrans
     u8 thin_lto
@@ -954,7 +960,6 @@ cdef struct tcp_sock:
     u8 syn_data_acked
     u8 syn_fastopen_child
     u8 keepalive_probes
-    u32 tcp_tx_delay
     u32 mdev_max_us
     u32 reord_seen
     u32 snd_cwnd_cnt
@@ -990,7 +995,6 @@ cdef struct tcp_sock:
     u32 rcv_ooopack
     mtu_probe_s mtu_probe
     u32 plb_rehash
-    tcp_md5sig_info *md5sig_info
     tcp_fastopen_request *fastopen_req
     request_sock *fastopen_rsk
     saved_syn *saved_syn
@@ -1069,8 +1073,6 @@ cdef struct request_sock:
     hlist_nulls_node skc_nulls_node
     net *ireq_net
     proto *skc_prot
-    hlist_node skc_bind_node
-    s64 ir_cookie
     sock *rsk_listener
     u16 skc_tx_queue_mapping
     u16 skc_rx_queue_mapping
@@ -1079,6 +1081,8 @@ cdef struct request_sock:
     u32 skc_align
     in6_addr ir_v6_rmt_addr
     in6_addr ir_v6_loc_addr
+    s64 ir_cookie
+    hlist_node skc_bind_node
     # -- request_sock
     request_sock *dl_next
     u16 mss
@@ -1141,8 +1145,6 @@ cdef struct inet_timewait_sock:
     hlist_nulls_node tw_node
     net *tw_net
     proto *tw_prot
-    hlist_node tw_bind_node
-    s64 tw_cookie
     inet_timewait_death_row *tw_dr
     u16 tw_tx_queue_mapping
     u16 tw_rx_queue_mapping
@@ -1151,6 +1153,8 @@ cdef struct inet_timewait_sock:
     u32 skc_align
     in6_addr tw_v6_daddr
     in6_addr tw_v6_rcv_saddr
+    s64 tw_cookie
+    hlist_node tw_bind_node
     # -- inet_timewait_sock
     u32 tw_mark
     u8 tw_substate

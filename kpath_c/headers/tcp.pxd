@@ -519,6 +519,16 @@ cdef inline tcp_sock *tcp_sk(const sock *sk) noexcept nogil:
 cdef inline tcp_sock *tcp_sk_rw(const sock *sk) noexcept nogil:
     return <tcp_sock *>sk
 
+cdef enum:
+    HOT_PARTS = 3
+
+cdef inline void tcp_hot_parts(const tcp_sock *tp, size_t *begin, size_t *end) noexcept nogil:
+    """The parts of a socket (addresses) that a segment touches which arrives in order, and the ACK of it."""
+    cdef const inet_connection_sock *icsk = &tp.inet_conn
+    begin[0], end[0] = <size_t>tp, <size_t>&icsk.icsk_inet.sk.tcp_rtx_queue
+    begin[1], end[1] = <size_t>&icsk.icsk_inet.inet_saddr, <size_t>&icsk.icsk_ca_priv
+    begin[2], end[2] = <size_t>&tp.max_window, <size_t>&tp.dsack_dups
+
 cdef inline tcp_request_sock *tcp_rsk(const request_sock *req) noexcept nogil:
     return <tcp_request_sock *>req
 
