@@ -387,20 +387,22 @@ cdef class Host:
         """
         self.alive()
         cdef pin_entry p
+        cdef const s64 *row
         cdef Py_ssize_t i
         if rows.shape[0] % PIN_FIELDS:
             raise ValueError(f"pin_all: expected {PIN_FIELDS} numbers a row, found {rows.shape[0]} in all")
-        for i in range(0, rows.shape[0], PIN_FIELDS):
+        for i in range(rows.shape[0] // PIN_FIELDS):
+            row = &rows[i * PIN_FIELDS]
             memset(&p, 0, sizeof(p))
-            words_to_in6(addresses, rows[i], &p.laddr)
-            words_to_in6(addresses, rows[i + 2], &p.raddr)
-            p.lport, p.rport = htons(<u16>rows[i + 1]), htons(<u16>rows[i + 3])
-            p.isn = <u32>rows[i + 4]
-            p.tsoff_set = rows[i + 5] >= 0
-            p.tsoff = <u32>rows[i + 5] if rows[i + 5] >= 0 else 0
-            p.passive = rows[i + 6] != 0
-            p.tsval_set = rows[i + 7] >= 0
-            p.tsval = <u32>rows[i + 7] if rows[i + 7] >= 0 else 0
+            words_to_in6(addresses, row[0], &p.laddr)
+            words_to_in6(addresses, row[2], &p.raddr)
+            p.lport, p.rport = htons(<u16>row[1]), htons(<u16>row[3])
+            p.isn = <u32>row[4]
+            p.tsoff_set = row[5] >= 0
+            p.tsoff = <u32>row[5] if row[5] >= 0 else 0
+            p.passive = row[6] != 0
+            p.tsval_set = row[7] >= 0
+            p.tsval = <u32>row[7] if row[7] >= 0 else 0
             if engine_add_pin(&self.e, &p):
                 raise MemoryError()
 
@@ -528,19 +530,21 @@ cdef class Host:
         """
         self.alive()
         cdef call_ev c
+        cdef const s64 *row
         cdef Py_ssize_t i
         cdef s64 first = self.e.n_calls
         if rows.shape[0] % CALL_FIELDS:
             raise ValueError(f"add_calls: expected {CALL_FIELDS} numbers a row, found {rows.shape[0]} in all")
         try:
-            for i in range(0, rows.shape[0], CALL_FIELDS):
+            for i in range(rows.shape[0] // CALL_FIELDS):
+                row = &rows[i * CALL_FIELDS]
                 memset(&c, 0, sizeof(c))
-                c.t0, c.t1, c.slot, c.op = rows[i], -1, <int>rows[i + 2], <int>rows[i + 3]
-                c.a0, c.a1, c.a2 = rows[i + 4], rows[i + 5], rows[i + 6]
-                if rows[i + 7] >= 0:
-                    words_to_in6(addresses, rows[i + 7], &c.addr)
+                c.t0, c.t1, c.slot, c.op = row[0], -1, <int>row[2], <int>row[3]
+                c.a0, c.a1, c.a2 = row[4], row[5], row[6]
+                if row[7] >= 0:
+                    words_to_in6(addresses, row[7], &c.addr)
                     c.has_addr = 1
-                if engine_add_call(&self.e, &c, <int>rows[i + 1]) < 0:
+                if engine_add_call(&self.e, &c, <int>row[1]) < 0:
                     raise MemoryError()
             if engine_merge_calls(&self.e, first):
                 raise MemoryError()
@@ -611,22 +615,25 @@ cdef class Host:
         first call plans stays in `times`, which the host keeps; later ones copy. A slot's plan ends with its socket.
         """
         self.alive()
-        cdef Py_ssize_t i
+        cdef const s64 *row
+        cdef Py_ssize_t i, n = rows.shape[0] // PLAN_FIELDS
         cdef bint first = self.planned is None
         cdef int err
         if rows.shape[0] % PLAN_FIELDS:
             raise ValueError(f"plan_reads: expected {PLAN_FIELDS} numbers a row, found {rows.shape[0]} in all")
-        for i in range(0, rows.shape[0], PLAN_FIELDS):
-            if rows[i + 1] < 0 or rows[i + 2] < 0 or rows[i + 1] + rows[i + 2] > times.shape[0]:
-                raise ValueError(f"plan_reads: slot {rows[i]}: outside the {times.shape[0]} times")
+        for i in range(n):
+            row = &rows[i * PLAN_FIELDS]
+            if row[1] < 0 or row[2] < 0 or row[1] + row[2] > times.shape[0]:
+                raise ValueError(f"plan_reads: slot {row[0]}: outside the {times.shape[0]} times")
         if first:
             self.planned = times
-        for i in range(0, rows.shape[0], PLAN_FIELDS):
-            if not rows[i + 2]:
+        for i in range(n):
+            row = &rows[i * PLAN_FIELDS]
+            if not row[2]:
                 continue
-            err = engine_plan_reads(&self.e, <int>rows[i], <s64 *>&times[rows[i + 1]], rows[i + 2], first)
+            err = engine_plan_reads(&self.e, <int>row[0], <s64 *>&times[row[1]], row[2], first)
             if err:
-                raise MemoryError() if err == -ENOMEM else ValueError(f"plan_reads: slot {rows[i]}")
+                raise MemoryError() if err == -ENOMEM else ValueError(f"plan_reads: slot {row[0]}")
 
     def auto_accept(self, int slot, bint on, int first_new_slot=-1):
         """A listener accepts whatever completes, into the slots from first_new_slot on."""
