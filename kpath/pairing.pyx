@@ -33,6 +33,7 @@ cdef enum:
     MOST = 192       # edits in one step; more than this is cut where the step came furthest
     SNAKE = 32       # so many alike in a row end a step: aligned again
     ANCHOR = 8       # so many alike in a row are taken as a sure place further on
+    AHEAD = 8        # how many connections before its turn one's segments are fetched into the cache
     KEPT = 8192      # with so many segments of a connection that differ it is aligned anew without a sure place
 
 cdef int64_t NEVER = <int64_t>1 << 62
@@ -366,6 +367,10 @@ cdef class Pairing:
             self.c.packet = &view[0]
         self.make_room(last)
         for i in range(self.cap.ntouched):
+            if i + AHEAD < self.cap.ntouched:
+                c = self.cap.touched[i + AHEAD].conn
+                self.cap.fetch_sent(c)
+                self.emi.fetch_sent(c)
             self.one(self.cap.touched[i].conn, last)
         for i in range(self.emi.ntouched):
             if self.cap.local_of(self.emi.touched[i].conn) < 0:

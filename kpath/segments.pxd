@@ -2,6 +2,13 @@
 cimport cython
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+cdef extern from *:
+    """
+    /* gcc leaves out calls of a function that does nothing but prefetch, as one without effect: hence the asm */
+    #define prefetch(p) do { __builtin_prefetch(p); __asm__ volatile(""); } while (0)
+    """
+    void prefetch(const void *p) nogil
+
 cdef enum:
     FIN = 0x01
     SYN = 0x02
@@ -51,6 +58,7 @@ cdef struct Seg:            # one TCP segment; ports and numbers in host order, 
     uint8_t ecn
     uint8_t ttl
     uint8_t hlen            # IP and TCP headers
+    uint32_t hash           # of its connection's ends, 0: not reckoned yet
     # and from here on most segments, but for timestamps, have nothing
     uint64_t opts           # hash of all options in order but TSval
     uint32_t tsval
@@ -189,7 +197,8 @@ cdef class Table:
     cdef dict described(self, const Seg *s, const uint8_t *ip)
     cdef Direction *other_direction(self, const Seg *s, const uint8_t *p) except NULL
     cdef Direction *new_direction(self, uint32_t src, uint32_t dst) except NULL
-    cdef int32_t find(self, uint32_t laddr, uint16_t lport, uint32_t raddr, uint16_t rport) noexcept nogil
+    cdef int32_t find(self, uint32_t hashed, uint32_t laddr, uint16_t lport, uint32_t raddr,
+                      uint16_t rport) noexcept nogil
     cdef int rehash(self, Py_ssize_t nslots) except -1
     cdef void put(self, int32_t c) noexcept nogil
     cdef int32_t open(self, Seg *s, int64_t at, int32_t earlier) except -2
@@ -200,6 +209,7 @@ cdef class Table:
     cdef Seg *first_of(self, Py_ssize_t c) noexcept nogil
     cdef Py_ssize_t nsent(self, Py_ssize_t c) noexcept nogil
     cdef Seg *last_sent(self, Py_ssize_t c) noexcept nogil
+    cdef void fetch_sent(self, Py_ssize_t c) noexcept nogil
     cdef Py_ssize_t sent(self, Py_ssize_t c, Seg **out) noexcept nogil
     cdef int room_for(self, Py_ssize_t nconn) except -1
     cdef bint is_local(self, uint32_t addr, uint16_t port) noexcept nogil

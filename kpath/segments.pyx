@@ -14,13 +14,6 @@ from libc.string cimport memset
 from .bigmem cimport Column, big_alloc, big_free, grow
 from .records cimport RECORD, Packet, Walk, be16, usual_record
 
-cdef extern from *:
-    """
-    /* gcc leaves out calls of a function that does nothing but prefetch, as one without effect: hence the asm */
-    #define prefetch(p) do { __builtin_prefetch(p); __asm__ volatile(""); } while (0)
-    """
-    void prefetch(const void *p) nogil
-
 cdef extern from "<arpa/inet.h>":
     enum:
         AF_INET
@@ -29,7 +22,7 @@ cdef extern from "<arpa/inet.h>":
 
 cdef enum:
     MANY = 8192         # connections that a cache has not room for
-    FETCH = 8           # segments looked ahead to fetch theirs
+    FETCH = 24          # segments looked ahead to fetch theirs
     LEAST = 20          # bytes of a packet that is in a table: a whole IP header
 
 FLAG_NAMES = ((0x02, "S"), (0x01, "F"), (0x04, "R"), (0x08, "P"), (0x20, "U"), (0x40, "E"), (0x80, "W"), (0x100, "A"),
@@ -100,6 +93,7 @@ cdef inline void clear_options(Seg *s) noexcept nogil:
     s.tsval = s.tsecr = 0
     s.mss = 0
     s.ts = s.sackok = s.nsack = s.v6 = s.bad = s.partial = 0
+    s.hash = 0
     s.conn, s.wscale, s.side = -1, 255, FOREIGN
 
 
@@ -135,10 +129,17 @@ cdef inline void count_segment(Traffic *d, const Seg *s) noexcept nogil:
     d.v[6] += s.partial
 
 
-cdef inline uint64_t tuple_hash(uint32_t laddr, uint16_t lport, uint32_t raddr, uint16_t rport) noexcept nogil:
-    """The same for both directions."""
+cdef inline uint32_t tuple_hash(uint32_t laddr, uint16_t lport, uint32_t raddr, uint16_t rport) noexcept nogil:
+    """The same for both directions, and never 0."""
     cdef uint64_t a = (<uint64_t>laddr << 16) | lport, b = (<uint64_t>raddr << 16) | rport
-    return mix(mix(0, a + b), a ^ b)
+    return <uint32_t>(mix(mix(0, a + b), a ^ b) >> 32) | <uint32_t>0x80000000
+
+
+cdef inline uint32_t hash_of(Seg *s) noexcept nogil:
+    """The hash of a segment's connection, kept."""
+    if s.hash == 0:
+        s.hash = tuple_hash(s.saddr, s.sport, s.daddr, s.dport)
+    return s.hash
 
 
 #: added to an IPv6 address as a number, so that no IPv4 one is the same
@@ -440,35 +441,36 @@ cdef class Table:
 
     # -- connections
 
-    cdef int32_t find(self, uint32_t laddr, uint16_t lport, uint32_t raddr, uint16_t rport) noexcept nogil:
-        """The newest connection between two ends, or -1."""
-        cdef uint64_t at
+    cdef int32_t find(self, uint32_t hashed, uint32_t laddr, uint16_t lport, uint32_t raddr,
+                      uint16_t rport) noexcept nogil:
+        """The newest connection between two ends, of whose `tuple_hash` comes first, or -1."""
+        cdef uint32_t at
         cdef int32_t c
         cdef Conn *p
         if self.nconn == 0:
             return -1
-        at = tuple_hash(laddr, lport, raddr, rport) & <uint64_t>(self.nslots - 1)
+        at = hashed & <uint32_t>(self.nslots - 1)
         while self.slots[at]:
             c = self.slots[at] - 1
             p = &self.conn[c]
             if p.laddr == laddr and p.raddr == raddr and p.lport == lport and p.rport == rport:
                 return c
-            at = (at + 1) & <uint64_t>(self.nslots - 1)
+            at = (at + 1) & <uint32_t>(self.nslots - 1)
         return -1
 
     cdef int32_t look_up(self, Seg *s) noexcept nogil:
         """The same for a segment whose side is not known yet but shows by the connection, as that has one end here."""
-        cdef uint64_t at
+        cdef uint32_t at
         cdef int32_t c
         if self.nconn == 0:
             return -1
-        at = tuple_hash(s.saddr, s.sport, s.daddr, s.dport) & <uint64_t>(self.nslots - 1)
+        at = hash_of(s) & <uint32_t>(self.nslots - 1)
         while self.slots[at]:
             c = self.slots[at] - 1
             if self.conn[c].apart and is_between(s, &self.conn[c]):
                 self.recent = c
                 return c
-            at = (at + 1) & <uint64_t>(self.nslots - 1)
+            at = (at + 1) & <uint32_t>(self.nslots - 1)
         return -1
 
     cdef int32_t open(self, Seg *s, int64_t at, int32_t earlier) except -2:
@@ -509,12 +511,12 @@ cdef class Table:
     cdef void put(self, int32_t c) noexcept nogil:
         cdef Conn *p = &self.conn[c]
         cdef Conn *q
-        cdef uint64_t at = tuple_hash(p.laddr, p.lport, p.raddr, p.rport) & <uint64_t>(self.nslots - 1)
+        cdef uint32_t at = tuple_hash(p.laddr, p.lport, p.raddr, p.rport) & <uint32_t>(self.nslots - 1)
         while self.slots[at]:
             q = &self.conn[self.slots[at] - 1]
             if q.laddr == p.laddr and q.raddr == p.raddr and q.lport == p.lport and q.rport == p.rport:
                 break
-            at = (at + 1) & <uint64_t>(self.nslots - 1)
+            at = (at + 1) & <uint32_t>(self.nslots - 1)
         self.slots[at] = c + 1
 
     cdef int32_t connection_of(self, Seg *s, int64_t at) except -2:
@@ -525,9 +527,9 @@ cdef class Table:
         if self.recent >= 0 and is_between(s, &self.conn[self.recent]):
             c = self.recent
         elif ours:
-            c = self.find(s.saddr, s.sport, s.daddr, s.dport)
+            c = self.find(hash_of(s), s.saddr, s.sport, s.daddr, s.dport)
         else:
-            c = self.find(s.daddr, s.dport, s.saddr, s.sport)
+            c = self.find(hash_of(s), s.daddr, s.dport, s.saddr, s.sport)
         if c < 0:
             c = self.open(s, at, -1)
             fresh = True
@@ -648,8 +650,8 @@ cdef class Table:
         Which of their ends is the local one is not known: the hash is the same for both.
         """
         cdef int32_t c
-        prefetch(&self.slots[tuple_hash(far.saddr, far.sport, far.daddr, far.dport) & <uint64_t>(self.nslots - 1)])
-        c = self.slots[tuple_hash(near.saddr, near.sport, near.daddr, near.dport) & <uint64_t>(self.nslots - 1)] - 1
+        prefetch(&self.slots[hash_of(far) & <uint32_t>(self.nslots - 1)])
+        c = self.slots[hash_of(near) & <uint32_t>(self.nslots - 1)] - 1
         if c >= 0:
             prefetch(&self.conn[c])
             prefetch(<char *>&self.conn[c] + 64)
@@ -708,6 +710,10 @@ cdef class Table:
         cdef Py_ssize_t k = self.local_of(c)
         return self.touched[k].last_sent if k >= 0 else NULL
 
+    cdef void fetch_sent(self, Py_ssize_t c) noexcept nogil:
+        """Fetches what `sent` will look at first into the cache."""
+        prefetch(self.last_sent(c))
+
     cdef Py_ssize_t sent(self, Py_ssize_t c, Seg **out) noexcept nogil:
         """Puts these into `out`, in order."""
         cdef Py_ssize_t i, n = self.nsent(c)
@@ -764,7 +770,8 @@ cdef class Table:
                 read_addresses(p + quoted, &local, &remote)
                 a, b = self.find_address(&local), self.find_address(&remote)
                 if a >= 0 and b >= 0:
-                    c = self.find(<uint32_t>a, be16(p + ports), <uint32_t>b, be16(p + ports + 2))
+                    c = self.find(tuple_hash(<uint32_t>a, be16(p + ports), <uint32_t>b, be16(p + ports + 2)),
+                                  <uint32_t>a, be16(p + ports), <uint32_t>b, be16(p + ports + 2))
         return self.icmp_of_none if c < 0 else self.conn[c].skip != ELSEWHERE
 
     cdef int32_t same_isn(self, Table other, Seg *s, int32_t newest) noexcept:
@@ -1121,11 +1128,11 @@ cdef inline bint is_between(Seg *s, const Conn *p) noexcept nogil:
     return False
 
 
-cdef inline int32_t found(Table self, const Seg *s) noexcept:
+cdef inline int32_t found(Table self, Seg *s) noexcept:
     """`find` for a segment sent: mostly it is the connection found last."""
     if self.recent >= 0 and is_sent(s, &self.conn[self.recent]):
         return self.recent
-    return self.find(s.saddr, s.sport, s.daddr, s.dport)
+    return self.find(hash_of(s), s.saddr, s.sport, s.daddr, s.dport)
 
 
 cdef inline bint counts_only(const Seg *s, const Conn *p) noexcept nogil:
