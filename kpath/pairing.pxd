@@ -17,12 +17,14 @@ cdef struct Kept:               # a segment that waits for its pair, or for the 
     Seg s
     int64_t number              # among all segments of its table
     int64_t packet              # of the capture, from 1
-    uint8_t head[128]           # its IP and TCP headers
+
+cdef struct Head:               # its IP and TCP headers
+    uint8_t p[128]
 
 cdef struct Queue:              # segments of one connection from earlier windows
     Kept *p
+    Head *head                  # NULL: none of them can be shown as the first difference
     Py_ssize_t n
-    Py_ssize_t room
 
 cdef struct Waiting:
     Queue cap
@@ -34,12 +36,14 @@ cdef struct Count:              # of one connection's segments
     int64_t matched
     int64_t packet              # number of the first one captured that differs, 0 none
     bint differs
+    int astray                  # of the pairs found last so many differed, but not in their place
     Waiting *waiting            # NULL: nothing waits
 
 cdef struct Run:                # segments of one connection in order: those kept, then those of the window
     Seg **list
     Py_ssize_t room
     Kept *kept
+    const Head *head            # theirs, or NULL
     Py_ssize_t nkept
     Py_ssize_t n                # of both
     Py_ssize_t at               # those before are paired
@@ -78,7 +82,7 @@ cdef class Pairing:
     cdef void give_up(self) noexcept nogil
     cdef int wait(self, Count *count) except -1
     cdef int settle_first(self, Count *count) except -1
-    cdef int rest(self, bint last) except -1
+    cdef int rest(self, bint last, bint astray) except -1
     cdef void settle(self, Py_ssize_t n, Py_ssize_t m, const uint64_t *cs, const uint64_t *es,
                      int64_t *mate) noexcept nogil
     cdef void gap(self, Py_ssize_t c, Py_ssize_t n, Py_ssize_t e, Py_ssize_t m, const int64_t *mate) noexcept nogil

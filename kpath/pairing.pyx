@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Pairs the emitted segments with those that the host really sent, and names differences by field.
 
-Segments pair in order within a connection. While they agree this is one pass; after a difference the two sequences are
+Segments pair in order within a connection. While they agree, or differ in less than their place in the conversation
+(flags, sequence and acknowledgment number, length), this is one pass; after another difference the two sequences are
 aligned again as `diff` does it (Myers, "An O(ND) Difference Algorithm and its Variations", 1986), in bounded
-steps, so that the cost stays linear in the number of segments however much differs.
+steps, so that the cost stays linear in the number of segments however much differs. Alike are segments in all fields
+then, or, where nothing has agreed for a while (another host's windows, say), in their place.
 """
 
 cimport cython
@@ -37,6 +39,8 @@ cdef enum:
     KEPT = 8192      # with so many segments of a connection that differ it is aligned anew without a sure place
 
 cdef int64_t NEVER = <int64_t>1 << 62
+cdef Head NOTHING               # headers that were not kept
+cdef uint32_t PLACE = 1 << F_FLAGS | 1 << F_SEQ | 1 << F_ACK | 1 << F_LEN
 
 
 cdef inline uint64_t mix(uint64_t h, uint64_t v) noexcept nogil:
@@ -44,15 +48,32 @@ cdef inline uint64_t mix(uint64_t h, uint64_t v) noexcept nogil:
     return h ^ (h >> 29)
 
 
+cdef inline uint32_t ack_of(const Seg *s) noexcept nogil:
+    return s.ack if s.flags & ACK else 0
+
+
+cdef inline uint64_t place_key(const Seg *s) noexcept nogil:
+    return mix(mix(mix(3, (<uint64_t>s.seq << 32) | s.len), s.flags), ack_of(s))
+
+
 cdef inline uint64_t shape_key(const Seg *s) noexcept nogil:
-    return mix(mix(1, (<uint64_t>s.seq << 32) | s.len), s.flags)
+    """What is left of it where ACKs come at other times: data is the same data, but an ACK the one of its number."""
+    return mix(mix(1, (<uint64_t>s.seq << 32) | s.len), s.flags) if s.len else place_key(s)
+
+
+cdef inline bint same_place(const Seg *a, const Seg *b) noexcept nogil:
+    return a.seq == b.seq and a.len == b.len and a.flags == b.flags and ack_of(a) == ack_of(b)
 
 
 cdef inline uint64_t exact_key(const Seg *s) noexcept nogil:
     cdef uint64_t h = mix(mix(2, (<uint64_t>s.seq << 32) | s.len), s.flags)
-    h = mix(h, (<uint64_t>(s.ack if s.flags & ACK else 0) << 32) | s.win)
+    h = mix(h, (<uint64_t>ack_of(s) << 32) | s.win)
     h = mix(h, (<uint64_t>(s.urg if s.flags & URG else 0) << 8) | s.ecn)
     return mix(h, s.opts)
+
+
+cdef inline uint64_t key_of(const Seg *s, bint astray) noexcept nogil:
+    return place_key(s) if astray else exact_key(s)
 
 
 cdef inline uint32_t differing(const Seg *a, const Seg *b, int64_t tolerance) noexcept nogil:
@@ -61,7 +82,7 @@ cdef inline uint32_t differing(const Seg *a, const Seg *b, int64_t tolerance) no
     cdef int64_t d
     bits |= <uint32_t>(a.flags != b.flags) << F_FLAGS
     bits |= <uint32_t>(a.seq != b.seq) << F_SEQ
-    bits |= <uint32_t>((a.ack if a.flags & ACK else 0) != (b.ack if b.flags & ACK else 0)) << F_ACK
+    bits |= <uint32_t>(ack_of(a) != ack_of(b)) << F_ACK
     bits |= <uint32_t>(a.len != b.len) << F_LEN
     bits |= <uint32_t>(a.win != b.win) << F_WIN
     bits |= <uint32_t>((a.urg if a.flags & URG else 0) != (b.urg if b.flags & URG else 0)) << F_URG
@@ -244,6 +265,11 @@ cdef inline Seg *seg_of(const Run *r, Py_ssize_t i) noexcept nogil:
     return r.list[i]
 
 
+cdef inline bint repeats(const Run *r, Py_ssize_t i) noexcept nogil:
+    """Has the segment behind the same place, so that each of the two may be the other's?"""
+    return i + 1 < r.n and same_place(r.list[i], r.list[i + 1])
+
+
 cdef inline int64_t number_of(const Run *r, Py_ssize_t i) noexcept nogil:
     """The number of a segment among all of its table's, -1 of none."""
     return -1 if i < 0 else r.kept[i].number if i < r.nkept else r.base + (r.list[i] - r.seg)
@@ -259,37 +285,46 @@ cdef inline int64_t packet_of(const Run *r, Py_ssize_t i) noexcept nogil:
 
 
 cdef inline const uint8_t *head_of(const Run *r, Py_ssize_t i) noexcept nogil:
-    """The headers of a segment."""
+    """The headers of a segment; of one kept, only while it can be shown as the first difference."""
     if i < r.nkept:
-        return r.kept[i].head
+        return &r.head[i].p[0] if r.head != NULL else &NOTHING.p[0]
     return r.buf + seg_of(r, i).off
 
 
-cdef int keep(Queue *q, const Run *r) except -1:
-    """What is left of a run waits for the next window."""
+cdef int keep(Queue *q, const Run *r, bint heads) except -1:
+    """What is left of a run waits for the next window; its headers as well, if they may be asked for."""
     cdef Py_ssize_t i, n = r.n - r.at
     cdef Kept *k
     cdef Queue out
-    out.p, out.n, out.room = NULL, 0, 0
-    if n:
-        grow(<void **>&out.p, &out.room, n, sizeof(Kept))
+    out.n = n
+    out.p = <Kept *>malloc(n * sizeof(Kept)) if n else NULL
+    out.head = <Head *>malloc(n * sizeof(Head)) if n and heads else NULL
+    if n and (out.p == NULL or (heads and out.head == NULL)):
+        drop(&out)
+        raise MemoryError
     for i in range(r.at, r.n):
         k = &out.p[i - r.at]
         if i < r.nkept:
             k[0] = r.kept[i]
         else:
             k.s, k.number, k.packet = seg_of(r, i)[0], number_of(r, i), packet_of(r, i)
-            memcpy(k.head, head_of(r, i), min(<size_t>k.s.hlen, sizeof(k.head)))
-    out.n = n
-    free(q.p)
+        if heads:
+            memcpy(out.head[i - r.at].p, head_of(r, i), min(<size_t>k.s.hlen, sizeof(Head)))
+    drop(q)
     q[0] = out
     return 0
+
+
+cdef void drop(Queue *q) noexcept nogil:
+    free(q.p)
+    free(q.head)
 
 
 cdef int begin(Run *r, Table table, Py_ssize_t c, const Queue *q) except -1:
     """The segments that connection c sent."""
     cdef Py_ssize_t i
     r.kept = q.p if q != NULL else NULL
+    r.head = q.head if q != NULL else NULL
     r.nkept = q.n if q != NULL else 0
     r.at = 0
     if r.room < r.nkept + table.nsent(c):
@@ -404,8 +439,8 @@ cdef class Pairing:
     cdef void no_more(self, Count *count) noexcept:
         """Nothing of this connection waits any more."""
         if count.waiting != NULL:
-            free(count.waiting.cap.p)
-            free(count.waiting.emi.p)
+            drop(&count.waiting.cap)
+            drop(&count.waiting.emi)
             free(count.waiting)
             count.waiting = NULL
 
@@ -432,13 +467,17 @@ cdef class Pairing:
                 a, b = seg_of(&self.c, self.c.at), seg_of(&self.e, self.e.at)
                 bits = 0 if alike(a, b, self.tolerance) else differing(a, b, self.tolerance)
                 if bits & ~<uint32_t>(1 << F_TSVAL):
-                    break
+                    if bits & PLACE or repeats(&self.c, self.c.at) or repeats(&self.e, self.e.at):
+                        break
+                    count.astray += count.astray < SNAKE
+                else:
+                    count.astray = 0
                 count_compared(self, self.c.at, self.e.at, bits)
                 self.c.at += 1
                 self.e.at += 1
         settled = self.c.at == self.c.n and self.e.at == self.e.n
         if not settled and (last or self.c.at < self.c.n and self.e.at < self.e.n):
-            self.rest(last)
+            self.rest(last, count.astray == SNAKE)
         elif not settled:
             self.give_up()
         if not settled:
@@ -465,12 +504,15 @@ cdef class Pairing:
     cdef int wait(self, Count *count) except -1:
         """What is left waits."""
         cdef Waiting *w = count.waiting
+        # what is noted of these has the time of one of them; and the first difference of all does not get later
+        cdef bint heads = (self.c.at < self.c.n and seg_of(&self.c, self.c.at).t <= self.first_t or
+                           self.e.at < self.e.n and seg_of(&self.e, self.e.at).t <= self.first_t)
         if w == NULL:
             w = count.waiting = <Waiting *>calloc(1, sizeof(Waiting))
             if w == NULL:
                 raise MemoryError
-        keep(&w.cap, &self.c)
-        keep(&w.emi, &self.e)
+        keep(&w.cap, &self.c, heads)
+        keep(&w.emi, &self.e, heads)
         return 0
 
     cdef int settle_first(self, Count *count) except -1:
@@ -491,8 +533,11 @@ cdef class Pairing:
         m.t = NEVER
         return 0
 
-    cdef int rest(self, bint last) except -1:
-        """The same from the first difference on. Before the last window: up to where the two surely agree again."""
+    cdef int rest(self, bint last, bint astray) except -1:
+        """The same from the first difference on. Before the last window: up to where the two surely agree again.
+
+        astray: segments are not found by all of their fields.
+        """
         cdef Py_ssize_t i, n = self.c.n - self.c.at, m = self.e.n - self.e.at
         cdef uint64_t *keys = <uint64_t *>malloc(2 * (n + m + 1) * sizeof(uint64_t))
         cdef uint64_t *shapes = keys + n + m
@@ -504,10 +549,10 @@ cdef class Pairing:
             raise MemoryError
         with nogil:
             for i in range(n):
-                keys[i] = exact_key(seg_of(&self.c, self.c.at + i))
+                keys[i] = key_of(seg_of(&self.c, self.c.at + i), astray)
                 shapes[i] = shape_key(seg_of(&self.c, self.c.at + i))
             for i in range(m):
-                keys[n + i] = exact_key(seg_of(&self.e, self.e.at + i))
+                keys[n + i] = key_of(seg_of(&self.e, self.e.at + i), astray)
                 shapes[n + i] = shape_key(seg_of(&self.e, self.e.at + i))
             align(&self.w, keys, n, keys + n, m, mate)
             if not last:

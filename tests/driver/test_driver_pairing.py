@@ -5,7 +5,7 @@ import difflib
 import random
 
 import pytest
-from driverlib import ACK, CLIENT, FIN, MS, PSH, SERVER, SYN, T0, ip_tcp, table, timestamps
+from driverlib import ACK, CLIENT, FIN, MS, PSH, SERVER, SYN, T0, ip_tcp, table, timestamps, walk
 
 from kpath.pairing import Pairing
 from kpath.segments import packed
@@ -146,3 +146,47 @@ def test_entirely_different_streams_end_soon():
 def test_a_gap_longer_than_a_step():
     a = opening() + [seg(i, n=1) for i in range(3000)]
     assert pairing(a, a[:500] + a[2000:]).matched == 1501
+
+
+def acks(n, **kw):
+    return [seg(1, t=T0 + i * MS, ack=1000 * i, **kw) for i in range(n)]
+
+
+def test_who_offers_another_window_throughout_differs_in_that_only():
+    """Their places in the conversation pair them, though none agrees with any; an ACK that is one more stays alone."""
+    p = pairing(opening() + acks(600, win=501), opening() + acks(600, win=63))
+    assert p.differences() == {"window": 600}
+    assert all(p.pair_of_captured(i) == i for i in range(601))
+    more = acks(600, win=63)
+    p = pairing(opening() + acks(600, win=501), opening() + [*more[:300], seg(1, ack=299_500, win=63), *more[300:]])
+    assert p.differences() == {"window": 600, "extra": 1}
+
+
+def test_an_ack_is_paired_with_the_one_of_its_number():
+    """Where the other side acknowledges each segment too, not in order."""
+    every = acks(40, win=5)
+    p = pairing(opening() + every[1::2], opening() + acks(40, win=6))
+    assert p.differences() == {"window": 20, "extra": 20}
+
+
+def test_duplicate_acks_are_told_apart_by_what_else_they_say():
+    """Three of one place, of which the first one is missing: the other two agree."""
+    three = [seg(1, t=T0 + i * MS, ack=9, win=500 + i) for i in range(3)]
+    p = pairing(opening() + three, opening() + three[1:])
+    assert (p.matched, p.differences()) == (3, {"missing": 1})
+
+
+def test_connections_that_come_in_no_order_are_told_in_theirs():
+    """More than a digit of the sort has room for, the newest first."""
+    ports = range(2000, 4100)
+    first = [(T0, seg(99, flags=SYN, ack=0, sport=p)[1]) for p in ports]
+    rest = [(T0 + MS, seg(100, sport=p, n=1)[1]) for p in reversed(ports)]
+    cap, emi = table(first), table(rest)
+    cap.split([(packed(CLIENT), 0)])
+    cap.read(walk(rest), len(rest))
+    cap.split_on()
+    emi.adopt(cap)
+    p = Pairing(cap, emi)
+    p.add()
+    assert p.matched == len(ports)
+    assert all(p.connection(c)[:3] == (1, 1, 1) for c in range(len(ports)))

@@ -115,6 +115,26 @@ def test_pairing_in_pieces_is_pairing_at_once(seed):
         assert outcome(a, b, [(0, 0), *cuts, (len(a), len(b))]) == at_once
 
 
+def test_what_waits_for_a_later_window_can_be_the_first_that_differs():
+    """The headers of what waits are kept only while they may be asked for: here the SACK block of an ACK that waits."""
+    a = [(0, ip_tcp(CLIENT, 1, SERVER, 2, 999, flags=SYN))]
+    block = b"\x01\x01\x05\x0a" + struct.pack("!II", 7000, 8000)
+    b = [*a, (1, ip_tcp(CLIENT, 1, SERVER, 2, 1000, 5, options=block))]
+    cap, emi = Table(), Table()
+    pairing = Pairing(cap, emi)
+    for last, captured, emitted in ((False, a, b), (True, [(2, ip_tcp(SERVER, 2, CLIENT, 1, 5, 1000))], [])):
+        cap.read(walk([(T0 + x, p) for x, p in captured]), 1)
+        if last:
+            cap.split_on()
+        else:
+            cap.split([(packed(CLIENT), 0)])
+        emi.read(walk([(T0 + x, p) for x, p in emitted]), len(emitted))
+        emi.adopt(cap)
+        pairing.add(range(1, 2), last)
+    assert pairing.first() == (-1, 1, ["extra"])
+    assert pairing.first_segments()[2]["sack"] == [(7000, 8000)]
+
+
 RSS = """
 import sys
 from kpath.replay import replay
