@@ -75,10 +75,12 @@ def find(table: Table, path: str, known: list[tuple[str, str]]) -> LocalSide:
 
 def by_packets(table: Table, seen: Directions, path: str) -> LocalSide:
     """From the packets alone."""
-    addresses = sorted({a for pair in seen for a in pair}, key=packed)
+    takes_part: dict[str, int] = {}
+    for pair, v in seen.items():
+        for a in set(pair):
+            takes_part[a] = takes_part.get(a, 0) + v[0]
     total = sum(v[0] for v in seen.values())
-    takes_part = {a: sum(v[0] for pair, v in seen.items() if a in pair) for a in addresses}
-    everywhere = [a for a in addresses if takes_part[a] == total]
+    everywhere = sorted((a for a, n in takes_part.items() if n == total), key=packed)
     if len(everywhere) == 1:
         return LocalSide([(everywhere[0], 0)], "it takes part in every segment of the capture")
     if not everywhere:

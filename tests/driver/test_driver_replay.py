@@ -24,6 +24,8 @@ from driverlib import (
 )
 
 import kpath
+from kpath import localside
+from kpath.segments import Table
 
 SYNOPT = b"\x02\x04\x05\xb4\x04\x02\x03\x03\x07\x01"
 
@@ -55,6 +57,14 @@ def test_local_side_by_ttl(fake, tmp_path):
 def test_local_side_that_takes_part_in_all(fake, tmp_path):
     records = [(T0, ip_tcp(CLIENT, 1, f"10.0.1.{i}", 2, 1, flags=SYN)) for i in range(3)]
     assert run(tmp_path, records).local.ends == [(CLIENT, 0)]
+
+
+def test_local_side_among_many_peers():
+    """One look at each pair of addresses: 20,000 of them take no time to speak of."""
+    peers = [f"10.1.{i >> 8}.{i & 255}" for i in range(20_000)]
+    seen = {pair: [1, 0, 0, 64, 64, 0, 0] for peer in peers for pair in ((CLIENT, peer), (peer, CLIENT))}
+    side = localside.by_packets(Table(), seen, "many")
+    assert (side.ends, side.why) == ([(CLIENT, 0)], "it takes part in every segment of the capture")
 
 
 def test_local_side_that_cannot_be_told(kpath_run, fake):
