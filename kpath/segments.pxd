@@ -2,6 +2,8 @@
 cimport cython
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from .bigmem cimport Column
+
 cdef extern from *:
     """
     /* gcc leaves out calls of a function that does nothing but prefetch, as one without effect: hence the asm */
@@ -150,6 +152,7 @@ cdef class Table:
     cdef uint16_t *end_port
     cdef int part, parts    # see keep()
     cdef tuple columns      # memory of arrivals()
+    cdef Column words       # of address_words()
     cdef int64_t delivered_t    # time of the last arrival
     cdef bint skips             # is any connection not replayed?
     cdef Table names        # whose numbers the addresses have, where they are not this table's own
@@ -168,7 +171,8 @@ cdef class Table:
     cdef Py_ssize_t direction_room
     cdef Direction *current[2]  # those just met, or NULL
     cdef uint64_t raw[2]        # and both their addresses as an IPv4 header has them
-    cdef dict direction_of
+    cdef uint32_t *direction_slots  # open-addressed hash: number of a direction + 1
+    cdef Py_ssize_t ndirection_slots
     cdef list icmp              # messages of this window: (row, t, off, caplen, origlen)
     cdef bint icmp_of_none      # are ICMP messages about no connection of this part's?
     cdef readonly dict problems
@@ -187,7 +191,8 @@ cdef class Table:
     cdef void fetch(self, Seg *far, Seg *near) noexcept nogil
     cdef int32_t touch(self, Seg *s, int32_t c) except -1
     cdef void touch_none(self) noexcept nogil
-    cdef void finish_touched(self) noexcept nogil
+    cdef int finish_touched(self) except -1
+    cdef int sort_touched(self) except -1
     cdef int split_window(self) except -1
     cdef int split_one(self, Seg *s) except -1
     cdef void mark_new(self, Py_ssize_t first) noexcept
@@ -197,6 +202,8 @@ cdef class Table:
     cdef dict described(self, const Seg *s, const uint8_t *ip)
     cdef Direction *other_direction(self, const Seg *s, const uint8_t *p) except NULL
     cdef Direction *new_direction(self, uint32_t src, uint32_t dst) except NULL
+    cdef Py_ssize_t direction_slot(self, uint32_t src, uint32_t dst) noexcept nogil
+    cdef int grow_directions(self) except -1
     cdef int32_t find(self, uint32_t hashed, uint32_t laddr, uint16_t lport, uint32_t raddr,
                       uint16_t rport) noexcept nogil
     cdef int rehash(self, Py_ssize_t nslots) except -1

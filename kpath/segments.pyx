@@ -8,7 +8,7 @@ table for itself.
 
 cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc, qsort, realloc
+from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memset
 
 from .bigmem cimport Column, big_alloc, big_free, grow
@@ -23,6 +23,7 @@ cdef extern from "<arpa/inet.h>":
 cdef enum:
     MANY = 8192         # connections that a cache has not room for
     FETCH = 24          # segments looked ahead to fetch theirs
+    DIGIT = 10          # bits that are sorted by at once
     LEAST = 20          # bytes of a packet that is in a table: a whole IP header
 
 FLAG_NAMES = ((0x02, "S"), (0x01, "F"), (0x04, "R"), (0x08, "P"), (0x20, "U"), (0x40, "E"), (0x80, "W"), (0x100, "A"),
@@ -180,7 +181,6 @@ cdef class Table:
 
     def __cinit__(self):
         self.problems = {}
-        self.direction_of = {}
         self.icmp = []
         self.icmp_of_none = True
         self.parts = 1
@@ -190,6 +190,7 @@ cdef class Table:
     def __dealloc__(self):
         big_free(self.seg, self.room * sizeof(Seg))
         free(self.direction)
+        free(self.direction_slots)
         free(self.conn)
         free(self.slots)
         free(self.local)
@@ -236,10 +237,11 @@ cdef class Table:
         self.begin(n)
         self.naddr = self.ndirection = 0
         self.current[0] = self.current[1] = NULL
-        self.direction_of.clear()
         self.names = None
         if self.naddr_slots:
             memset(self.addr_slots, 0, self.naddr_slots * sizeof(uint32_t))
+        if self.ndirection_slots:
+            memset(self.direction_slots, 0, self.ndirection_slots * sizeof(uint32_t))
         if n == 0:
             return self
         self.buf = bytearray(hdr)
@@ -330,19 +332,46 @@ cdef class Table:
         """A direction, made now if there is none."""
         cdef Direction *p
         cdef Direction *before = self.direction
-        cdef Py_ssize_t i = self.direction_of.setdefault((<uint64_t>src << 32) | dst, self.ndirection)
+        cdef Py_ssize_t at
         cdef int k
-        if i < self.ndirection:
-            return &self.direction[i]
-        grow(<void **>&self.direction, &self.direction_room, i + 1, sizeof(Direction))
+        if self.ndirection * 2 >= self.ndirection_slots:
+            self.grow_directions()
+        at = self.direction_slot(src, dst)
+        if self.direction_slots[at]:
+            return &self.direction[self.direction_slots[at] - 1]
+        grow(<void **>&self.direction, &self.direction_room, self.ndirection + 1, sizeof(Direction))
         for k in range(2):
             if self.current[k] != NULL:
                 self.current[k] = self.direction + (self.current[k] - before)
-        p = &self.direction[i]
+        p = &self.direction[self.ndirection]
         memset(p, 0, sizeof(Direction))
         p.src, p.dst = src, dst
         self.ndirection += 1
+        self.direction_slots[at] = <uint32_t>self.ndirection
         return p
+
+    cdef Py_ssize_t direction_slot(self, uint32_t src, uint32_t dst) noexcept nogil:
+        """Where the number of a direction stands, or is to stand."""
+        cdef uint64_t at = mix(0, (<uint64_t>src << 32) | dst) & <uint64_t>(self.ndirection_slots - 1)
+        cdef Direction *p
+        while self.direction_slots[at]:
+            p = &self.direction[self.direction_slots[at] - 1]
+            if p.src == src and p.dst == dst:
+                break
+            at = (at + 1) & <uint64_t>(self.ndirection_slots - 1)
+        return at
+
+    cdef int grow_directions(self) except -1:
+        cdef Py_ssize_t i
+        free(self.direction_slots)
+        self.ndirection_slots = self.ndirection_slots * 2 if self.ndirection_slots else 64
+        self.direction_slots = <uint32_t *>calloc(self.ndirection_slots, sizeof(uint32_t))
+        if self.direction_slots == NULL:
+            self.ndirection_slots = 0
+            raise MemoryError
+        for i in range(self.ndirection):
+            self.direction_slots[self.direction_slot(self.direction[i].src, self.direction[i].dst)] = <uint32_t>(i + 1)
+        return 0
 
     # -- addresses
 
@@ -417,9 +446,11 @@ cdef class Table:
 
     def address_words(self):
         """All addresses by their numbers, for `Host.pin_all` and `Host.add_calls`: two int64 each, see `Address`."""
-        cdef Column out = Column(2 * self.naddr)
+        cdef Column out = self.words
         cdef Py_ssize_t i
-        for i in range(self.naddr):
+        if out is None or out.room < 2 * self.naddr or out.n > 2 * self.naddr:
+            out = self.words = Column(4 * self.naddr)
+        for i in range(out.n // 2, self.naddr):
             out.p[2 * i], out.p[2 * i + 1] = <int64_t>self.addr[i].high, <int64_t>self.addr[i].low
         out.n = 2 * self.naddr
         return memoryview(out)
@@ -684,16 +715,47 @@ cdef class Table:
         self.ntouched += 1
         return self.local[c]
 
-    cdef void finish_touched(self) noexcept nogil:
+    cdef int finish_touched(self) except -1:
         """All segments have been linked. Sorts `touched`, which mostly is in order."""
         cdef Py_ssize_t i
         for i in range(1, self.ntouched):
             if self.touched[i].conn < self.touched[i - 1].conn:
-                qsort(self.touched, self.ntouched, sizeof(Touched), by_connection)
+                self.sort_touched()
                 break
         for i in range(self.ntouched):
             self.touched[i].last.next = NULL
             self.local[self.touched[i].conn] = <int32_t>i
+
+    cdef int sort_touched(self) except -1:
+        """By connection: a digit of ten bits at a time, from the lowest one on, as many as the numbers have."""
+        cdef Py_ssize_t n = self.ntouched, i, place, count
+        cdef Py_ssize_t at[1 << DIGIT]
+        cdef int shift = 0
+        cdef int32_t last = 0
+        cdef Touched *from_ = self.touched
+        cdef Touched *to = <Touched *>malloc(self.touched_room * sizeof(Touched))
+        if to == NULL:
+            raise MemoryError
+        for i in range(n):
+            last = max(last, from_[i].conn)
+        while shift < 32 and last >> shift:
+            memset(at, 0, sizeof(at))
+            for i in range(n):
+                at[(from_[i].conn >> shift) & (1 << DIGIT) - 1] += 1
+            place = 0
+            for i in range(1 << DIGIT):
+                count = at[i]
+                at[i] = place
+                place += count
+            for i in range(n):
+                count = (from_[i].conn >> shift) & (1 << DIGIT) - 1
+                to[at[count]] = from_[i]
+                at[count] += 1
+            from_, to = to, from_
+            shift += DIGIT
+        self.touched = from_
+        free(to)
+        return 0
 
     cdef Seg *first_of(self, Py_ssize_t c) noexcept nogil:
         """The first segment of a connection in this window, or NULL; they are linked by `next`."""
@@ -959,7 +1021,7 @@ cdef class Table:
                 if s.bad:
                     continue
                 if s.saddr != d[k].src or s.daddr != d[k].dst:
-                    k = self.direction_of[(<uint64_t>s.saddr << 32) | s.daddr]
+                    k = self.direction_slots[self.direction_slot(s.saddr, s.daddr)] - 1
                 count_segment(&t[k], s)
             return {(self.text(d[i].src), self.text(d[i].dst)): [t[i].v[k] for k in range(7)]
                     for i in range(self.ndirection) if t[i].v[0]}
@@ -1190,10 +1252,6 @@ cdef inline int join(Table self, Seg *s, int32_t c) except -1:
     link(w, w.last, s)
     w.last = s
     return 0
-
-
-cdef int by_connection(const void *a, const void *b) noexcept nogil:
-    return (<const Touched *>a).conn - (<const Touched *>b).conn
 
 
 cdef inline void note_syn(Syn *syn, const Seg *s) noexcept nogil:
