@@ -335,6 +335,11 @@ cdef int begin(Run *r, Table table, Py_ssize_t c, const Queue *q) except -1:
     return 0
 
 
+cdef inline bint may_agree(Py_ssize_t n, Py_ssize_t m) noexcept nogil:
+    """Can `agreed` leave anything of an alignment of so many segments?"""
+    return min(n, m) >= SNAKE or (min(n, m) > 0 and max(n, m) > KEPT)
+
+
 cdef void agreed(const int64_t *mate, Py_ssize_t *n, Py_ssize_t *m) noexcept nogil:
     """Shortens an alignment of n and m segments to where its last step surely ended.
 
@@ -462,25 +467,24 @@ cdef class Pairing:
         self.captured += self.c.n - self.c.nkept
         self.emitted += self.e.n - self.e.nkept
         self.noted.t = NEVER
-        with nogil:
-            while self.c.at < self.c.n and self.e.at < self.e.n:
-                a, b = seg_of(&self.c, self.c.at), seg_of(&self.e, self.e.at)
-                bits = 0 if alike(a, b, self.tolerance) else differing(a, b, self.tolerance)
-                if bits & ~<uint32_t>(1 << F_TSVAL):
-                    if bits & PLACE or repeats(&self.c, self.c.at) or repeats(&self.e, self.e.at):
-                        break
-                    count.astray += count.astray < SNAKE
-                else:
-                    count.astray = 0
-                count_compared(self, self.c.at, self.e.at, bits)
-                self.c.at += 1
-                self.e.at += 1
+        while self.c.at < self.c.n and self.e.at < self.e.n:
+            a, b = seg_of(&self.c, self.c.at), seg_of(&self.e, self.e.at)
+            bits = 0 if alike(a, b, self.tolerance) else differing(a, b, self.tolerance)
+            if bits & ~<uint32_t>(1 << F_TSVAL):
+                if bits & PLACE or repeats(&self.c, self.c.at) or repeats(&self.e, self.e.at):
+                    break
+                count.astray += count.astray < SNAKE
+            else:
+                count.astray = 0
+            count_compared(self, self.c.at, self.e.at, bits)
+            self.c.at += 1
+            self.e.at += 1
         settled = self.c.at == self.c.n and self.e.at == self.e.n
-        if not settled and (last or self.c.at < self.c.n and self.e.at < self.e.n):
-            self.rest(last, count.astray == SNAKE)
-        elif not settled:
-            self.give_up()
         if not settled:
+            if last or may_agree(self.c.n - self.c.at, self.e.n - self.e.at):
+                self.rest(last, count.astray == SNAKE)
+            elif self.c.at == self.c.n or self.e.at == self.e.n:
+                self.give_up()
             settled = self.c.at == self.c.n and self.e.at == self.e.n
         count.matched += self.matched - before
         self.settle_first(count)
@@ -547,17 +551,16 @@ cdef class Pairing:
             free(keys)
             free(mate)
             raise MemoryError
-        with nogil:
-            for i in range(n):
-                keys[i] = key_of(seg_of(&self.c, self.c.at + i), astray)
-                shapes[i] = shape_key(seg_of(&self.c, self.c.at + i))
-            for i in range(m):
-                keys[n + i] = key_of(seg_of(&self.e, self.e.at + i), astray)
-                shapes[n + i] = shape_key(seg_of(&self.e, self.e.at + i))
-            align(&self.w, keys, n, keys + n, m, mate)
-            if not last:
-                agreed(mate, &n, &m)
-            self.settle(n, m, shapes, shapes + all_n, mate)
+        for i in range(n):
+            keys[i] = key_of(seg_of(&self.c, self.c.at + i), astray)
+            shapes[i] = shape_key(seg_of(&self.c, self.c.at + i))
+        for i in range(m):
+            keys[n + i] = key_of(seg_of(&self.e, self.e.at + i), astray)
+            shapes[n + i] = shape_key(seg_of(&self.e, self.e.at + i))
+        align(&self.w, keys, n, keys + n, m, mate)
+        if not last:
+            agreed(mate, &n, &m)
+        self.settle(n, m, shapes, shapes + all_n, mate)
         self.c.at += n
         self.e.at += m
         free(keys)
