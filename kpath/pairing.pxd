@@ -25,6 +25,7 @@ cdef struct Queue:              # segments of one connection from earlier window
     Kept *p
     Head *head                  # NULL: none of them can be shown as the first difference
     Py_ssize_t n
+    Py_ssize_t room
 
 cdef struct Waiting:
     Queue cap

@@ -10,8 +10,8 @@ then, or, where nothing has agreed for a while (another host's windows, say), in
 
 cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy, memset
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memcpy, memmove, memset
 
 from .bigmem cimport grow
 from .segments cimport ACK, SYN, URG, Seg, Table
@@ -293,31 +293,52 @@ cdef inline const uint8_t *head_of(const Run *r, Py_ssize_t i) noexcept nogil:
 
 cdef int keep(Queue *q, const Run *r, bint heads) except -1:
     """What is left of a run waits for the next window; its headers as well, if they may be asked for."""
-    cdef Py_ssize_t i, n = r.n - r.at
+    cdef Py_ssize_t i, n = r.n - r.at, old = max(r.nkept - r.at, 0)
     cdef Kept *k
-    cdef Queue out
-    out.n = n
-    out.p = <Kept *>malloc(n * sizeof(Kept)) if n else NULL
-    out.head = <Head *>malloc(n * sizeof(Head)) if n and heads else NULL
-    if n and (out.p == NULL or (heads and out.head == NULL)):
-        drop(&out)
-        raise MemoryError
-    for i in range(r.at, r.n):
-        k = &out.p[i - r.at]
-        if i < r.nkept:
-            k[0] = r.kept[i]
-        else:
-            k.s, k.number, k.packet = seg_of(r, i)[0], number_of(r, i), packet_of(r, i)
+    if n == 0:
+        drop(q)
+        return 0
+    if old and r.at:
+        memmove(q.p, q.p + r.at, old * sizeof(Kept))
+        if q.head != NULL:
+            memmove(q.head, q.head + r.at, old * sizeof(Head))
+    room_to_keep(q, n, heads)
+    for i in range(r.at + old, r.n):
+        k = &q.p[i - r.at]
+        k.s, k.number, k.packet = seg_of(r, i)[0], number_of(r, i), packet_of(r, i)
         if heads:
-            memcpy(out.head[i - r.at].p, head_of(r, i), min(<size_t>k.s.hlen, sizeof(Head)))
-    drop(q)
-    q[0] = out
+            memcpy(q.head[i - r.at].p, head_of(r, i), min(<size_t>k.s.hlen, sizeof(Head)))
+    q.n = n
+    return 0
+
+
+cdef int room_to_keep(Queue *q, Py_ssize_t n, bint heads) except -1:
+    cdef Py_ssize_t room = q.room
+    cdef void *p
+    if n > room:
+        room = max(n, room + room // 2)
+        p = realloc(q.p, room * sizeof(Kept))
+        if p == NULL:
+            raise MemoryError
+        q.p = <Kept *>p
+    if not heads:
+        free(q.head)
+        q.head = NULL
+    elif room > q.room or q.head == NULL:
+        p = realloc(q.head, room * sizeof(Head))
+        if p == NULL:
+            raise MemoryError
+        if q.head == NULL:
+            memset(p, 0, room * sizeof(Head))
+        q.head = <Head *>p
+    q.room = room
     return 0
 
 
 cdef void drop(Queue *q) noexcept nogil:
     free(q.p)
     free(q.head)
+    memset(q, 0, sizeof(Queue))
 
 
 cdef int begin(Run *r, Table table, Py_ssize_t c, const Queue *q) except -1:
