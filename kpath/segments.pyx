@@ -9,7 +9,7 @@ table for itself.
 cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from .bigmem cimport Column, big_alloc, big_free, grow
 from .records cimport RECORD, Packet, Walk, be16, usual_record
@@ -1154,8 +1154,10 @@ cdef inline Direction *direction_of(Table self, const Seg *s, const uint8_t *p) 
 
 
 cdef inline uint64_t raw_addresses(const uint8_t *p) noexcept nogil:
-    """Both addresses of an IPv4 header."""
-    return (<const uint64_t *>(p + 12))[0]
+    """Both addresses of an IPv4 header, which may stand anywhere."""
+    cdef uint64_t both
+    memcpy(&both, p + 12, sizeof(both))
+    return both
 
 
 cdef inline uint64_t addresses(const uint32_t *first) noexcept nogil:
