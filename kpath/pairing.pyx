@@ -52,22 +52,21 @@ cdef inline uint32_t ack_of(const Seg *s) noexcept nogil:
     return s.ack if s.flags & ACK else 0
 
 
+cdef inline uint64_t data_key(const Seg *s) noexcept nogil:
+    return mix(mix(1, (<uint64_t>s.seq << 32) | s.len), s.flags)
+
+
 cdef inline uint64_t place_key(const Seg *s) noexcept nogil:
-    return mix(mix(mix(3, (<uint64_t>s.seq << 32) | s.len), s.flags), ack_of(s))
+    return mix(data_key(s), ack_of(s))
 
 
 cdef inline uint64_t shape_key(const Seg *s) noexcept nogil:
     """What is left of it where ACKs come at other times: data is the same data, but an ACK the one of its number."""
-    return mix(mix(1, (<uint64_t>s.seq << 32) | s.len), s.flags) if s.len else place_key(s)
-
-
-cdef inline bint same_place(const Seg *a, const Seg *b) noexcept nogil:
-    return a.seq == b.seq and a.len == b.len and a.flags == b.flags and ack_of(a) == ack_of(b)
+    return data_key(s) if s.len else place_key(s)
 
 
 cdef inline uint64_t exact_key(const Seg *s) noexcept nogil:
-    cdef uint64_t h = mix(mix(2, (<uint64_t>s.seq << 32) | s.len), s.flags)
-    h = mix(h, (<uint64_t>ack_of(s) << 32) | s.win)
+    cdef uint64_t h = mix(data_key(s), (<uint64_t>ack_of(s) << 32) | s.win)
     h = mix(h, (<uint64_t>(s.urg if s.flags & URG else 0) << 8) | s.ecn)
     return mix(h, s.opts)
 
@@ -267,7 +266,7 @@ cdef inline Seg *seg_of(const Run *r, Py_ssize_t i) noexcept nogil:
 
 cdef inline bint repeats(const Run *r, Py_ssize_t i) noexcept nogil:
     """Has the segment behind the same place, so that each of the two may be the other's?"""
-    return i + 1 < r.n and same_place(r.list[i], r.list[i + 1])
+    return i + 1 < r.n and not differing(r.list[i], r.list[i + 1], 0) & PLACE
 
 
 cdef inline int64_t number_of(const Run *r, Py_ssize_t i) noexcept nogil:
@@ -313,6 +312,7 @@ cdef int keep(Queue *q, const Run *r, bint heads) except -1:
 
 
 cdef int room_to_keep(Queue *q, Py_ssize_t n, bint heads) except -1:
+    """Room for so many. There are many queues and most of them stay short: grow() would take more than they need."""
     cdef Py_ssize_t room = q.room
     cdef void *p
     if n > room:
