@@ -176,6 +176,7 @@ cdef class Table:
     cdef list icmp              # messages of this window: (row, t, off, caplen, origlen)
     cdef bint icmp_of_none      # are ICMP messages about no connection of this part's?
     cdef readonly dict problems
+    cdef Py_ssize_t address_slot(self, const Address *a) noexcept nogil
     cdef int64_t find_address(self, const Address *a) noexcept nogil
     cdef int64_t number(self, const Address *a) except -1
     cdef int64_t other_number(self, const Address *a) except -1

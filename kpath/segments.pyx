@@ -237,7 +237,7 @@ cdef class Table:
         self.begin(n)
         self.naddr = self.ndirection = 0
         self.current[0] = self.current[1] = NULL
-        self.names = None
+        self.names = self.words = None
         if self.naddr_slots:
             memset(self.addr_slots, 0, self.naddr_slots * sizeof(uint32_t))
         if self.ndirection_slots:
@@ -375,17 +375,20 @@ cdef class Table:
 
     # -- addresses
 
+    cdef Py_ssize_t address_slot(self, const Address *a) noexcept nogil:
+        """Where the number of an address stands, or is to stand."""
+        cdef uint64_t at = mix(mix(0, a.high), a.low) & <uint64_t>(self.naddr_slots - 1)
+        cdef Address *p
+        while self.addr_slots[at]:
+            p = &self.addr[self.addr_slots[at] - 1]
+            if p.low == a.low and p.high == a.high:
+                break
+            at = (at + 1) & <uint64_t>(self.naddr_slots - 1)
+        return at
+
     cdef int64_t find_address(self, const Address *a) noexcept nogil:
         """The number of an address, or -1."""
-        cdef uint64_t at
-        if self.naddr_slots == 0:
-            return -1
-        at = mix(mix(0, a.high), a.low) & <uint64_t>(self.naddr_slots - 1)
-        while self.addr_slots[at]:
-            if self.addr[self.addr_slots[at] - 1].low == a.low and self.addr[self.addr_slots[at] - 1].high == a.high:
-                return self.addr_slots[at] - 1
-            at = (at + 1) & <uint64_t>(self.naddr_slots - 1)
-        return -1
+        return <int64_t>self.addr_slots[self.address_slot(a)] - 1 if self.naddr_slots else -1
 
     cdef inline int64_t number(self, const Address *a) except -1:
         """The number of an address, given to it now if it has none."""
@@ -398,7 +401,6 @@ cdef class Table:
         return self.other_number(a)
 
     cdef int64_t other_number(self, const Address *a) except -1:
-        cdef uint64_t at
         cdef int64_t i = self.find_address(a)
         if i < 0:
             if self.naddr * 2 >= self.naddr_slots:
@@ -406,17 +408,13 @@ cdef class Table:
             i = self.naddr
             self.addr[i] = a[0]
             self.naddr += 1
-            at = mix(mix(0, a.high), a.low) & <uint64_t>(self.naddr_slots - 1)
-            while self.addr_slots[at]:
-                at = (at + 1) & <uint64_t>(self.naddr_slots - 1)
-            self.addr_slots[at] = <uint32_t>(i + 1)
+            self.addr_slots[self.address_slot(a)] = <uint32_t>(i + 1)
         self.recent_addr[1] = self.recent_addr[0]
         self.recent_addr[0] = i
         return i
 
     cdef int grow_addresses(self) except -1:
         cdef Py_ssize_t i, slots = self.naddr_slots * 2 if self.naddr_slots else 64
-        cdef uint64_t at
         cdef Address *p = <Address *>realloc(self.addr, slots // 2 * sizeof(Address))
         if p == NULL:
             raise MemoryError
@@ -428,10 +426,7 @@ cdef class Table:
             raise MemoryError
         self.naddr_slots = slots
         for i in range(self.naddr):
-            at = mix(mix(0, self.addr[i].high), self.addr[i].low) & <uint64_t>(slots - 1)
-            while self.addr_slots[at]:
-                at = (at + 1) & <uint64_t>(slots - 1)
-            self.addr_slots[at] = <uint32_t>(i + 1)
+            self.addr_slots[self.address_slot(&self.addr[i])] = <uint32_t>(i + 1)
         return 0
 
     cdef int64_t number_of(self, a) except -2:
@@ -448,7 +443,7 @@ cdef class Table:
         """All addresses by their numbers, for `Host.pin_all` and `Host.add_calls`: two int64 each, see `Address`."""
         cdef Column out = self.words
         cdef Py_ssize_t i
-        if out is None or out.room < 2 * self.naddr or out.n > 2 * self.naddr:
+        if out is None or out.room < 2 * self.naddr:
             out = self.words = Column(4 * self.naddr)
         for i in range(out.n // 2, self.naddr):
             out.p[2 * i], out.p[2 * i + 1] = <int64_t>self.addr[i].high, <int64_t>self.addr[i].low
