@@ -1,4 +1,4 @@
-"""Loops over single hot functions of the port, so that bench/ can measure them without any Python in between.
+"""Loops over single hot functions of the port, so that bench/ can measure them without any Python in cable.
 
 Each loop takes a `Host` whose connection stands (bench/cases.py makes it), plays the peer as cheaply as it can, and
 returns how many segments the function under test has handled. What the host sends is counted, not kept.
@@ -8,7 +8,9 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_PROCESS_CPUTIME_ID, clock_gettime, timespec
 
-from kpath_c.headers.checksum cimport csum_partial, csum_tcpudp_magic
+from kpath_c.af_inet cimport inet_accept, inet_create, inet_release, inet_stream_connect
+from kpath_c.dev cimport netif_receive_skb
+from kpath_c.headers.checksum cimport csum_partial, csum_tcpudp_magic, ip_fast_csum
 from kpath_c.headers.tcp cimport *
 from kpath_c.inet_hashtables cimport __inet_lookup_established, inet_ehash_insert
 from kpath_c.sched cimport engine
@@ -314,3 +316,108 @@ cdef class Established:
         free(self.socks)
         self.socks = NULL
         self.n = 0
+
+
+# ------------------------------------------------------------------------------------------- whole connections
+
+cdef enum:
+    IN_FLIGHT = 8               # packets between the two hosts, at most
+    WIRE_NS = 100000            # virtual time of a packet's way
+    APART_NS = 20000000         # from one connection to the next: 3,000 are in TIME_WAIT
+
+cdef struct wire:
+    net *ends[2]
+    u8 packets[IN_FLIGHT][128]
+    u32 length[IN_FLIGHT]
+    int to[IN_FLIGHT]           # which end
+    u32 first
+    u32 last
+
+
+cdef wire cable
+
+
+cdef void onto_wire(void *ctx, sk_buff *skb, u8 *hdr, u32 hdr_len, u32 payload_len, u32 seq) noexcept nogil:
+    cdef u32 i = cable.last % IN_FLIGHT
+    cable.to[i] = (<engine *>ctx).n == cable.ends[0]
+    cable.length[i] = hdr_len
+    memcpy(cable.packets[i], hdr, hdr_len)
+    # ip_send_check() leaves it to whoever writes the packet down.
+    (<iphdr *>cable.packets[i]).check = ip_fast_csum(hdr, 5)
+    cable.last += 1
+
+
+cdef void later(s64 ns) noexcept nogil:
+    advance(cable.ends[0], cable.ends[0].e.mono_ns + ns)
+    advance(cable.ends[1], cable.ends[1].e.mono_ns + ns)
+
+
+cdef void deliver() noexcept nogil:
+    """All that is on the wire arrives, and what is answered, until nothing is sent any more."""
+    cdef sk_buff *skb
+    cdef net *n
+    cdef u32 i
+    while cable.first != cable.last:
+        i = cable.first % IN_FLIGHT
+        n = cable.ends[cable.to[i]]
+        later(WIRE_NS)
+        skb = netdev_rx_skb(&n.dev, cable.packets[i], cable.length[i], cable.length[i])
+        cable.first += 1
+        if skb == NULL:
+            continue
+        skb.ip_summed = CHECKSUM_UNNECESSARY
+        n.in_softirq = 1
+        netif_receive_skb(skb)
+        n.in_softirq = 0
+
+
+cdef int connection(socket *listener, sockaddr_in *to) noexcept nogil:
+    """socket() and connect() here, accept() there, close() at both ends. 0, or the first error."""
+    cdef socket client, server
+    cdef msghdr msg
+    cdef int err
+    memset(&client, 0, sizeof(client))
+    memset(&server, 0, sizeof(server))
+    memset(&msg, 0, sizeof(msg))
+    client.type = server.type = SOCK_STREAM
+    err = inet_create(cable.ends[0], &client, IPPROTO_TCP, 0)
+    if err:
+        return err
+    err = inet_stream_connect(&client, to, sizeof(to[0]), O_NONBLOCK, &msg)
+    if err == -EINPROGRESS:
+        deliver()
+        err = inet_accept(listener, &server, O_NONBLOCK, &msg)
+    inet_release(&client, &msg)
+    deliver()
+    if err == 0:
+        inet_release(&server, &msg)
+        deliver()
+    later(APART_NS)
+    return err
+
+
+def connections(client, server, int slot, int port, s64 count):
+    """`count` connections of one host to another's listening socket `slot`, one behind the other; how many were made.
+
+    No scheduling and no records: what the system calls and the packets do at both ends, from socket() to the last ACK,
+    and the end of TIME_WAIT for earlier ones.
+    """
+    cdef engine *far = engine_of(server)
+    cdef sockaddr_in to
+    cdef s64 done = 0
+    cdef int i
+    if not 0 <= slot < far.n_slots or far.slots[slot] == NULL or far.slots[slot].sk.sk_state != TCP_LISTEN:
+        raise ValueError(f"socket {slot}: does not listen")
+    cable.ends[0], cable.ends[1] = engine_of(client).n, far.n
+    for i in range(2):
+        cable.ends[i].hooks.xmit = onto_wire
+        cable.ends[i].hooks.state = NULL
+        cable.ends[i].hooks.destroy = NULL
+    memset(&to, 0, sizeof(to))
+    to.sin_family = AF_INET
+    to.sin_port = htons(<u16>port)
+    to.sin_addr = far.n.ipv4.local_addrs[0]
+    with nogil:
+        while done < count and connection(far.slots[slot], &to) == 0:
+            done += 1
+    return done
