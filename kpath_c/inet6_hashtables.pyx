@@ -6,7 +6,7 @@ Follows net/ipv6/inet6_hashtables.c of Linux 6.18 (GPL-2.0-only).
 Deviations: no BPF lookup, no VRF; the secrets of the hash are the host's.
 """
 from kpath_c.headers.tcp cimport *
-from kpath_c.inet_hashtables cimport __inet_hash_connect
+from kpath_c.inet_hashtables cimport __inet_hash_connect, inet_ehash_first
 from kpath_c.inet_timewait_sock cimport inet_twsk_deschedule_put
 from kpath_c.secure_seq cimport secure_ipv6_port_ephemeral
 from kpath_c.sock_reuseport cimport reuseport_select_sock
@@ -25,7 +25,7 @@ cdef sock *__inet6_lookup_established(const net *n, const in6_addr *saddr, __be1
     cdef u32 ports = INET_COMBINED_PORTS(sport, hnum)
     cdef inet_hashinfo *hashinfo = <inet_hashinfo *>n.ipv4.tcp_death_row.hashinfo
     cdef u32 hash_ = inet6_ehashfn(n, daddr, hnum, saddr, sport)
-    cdef hlist_nulls_node *node = inet_ehash_bucket_of(hashinfo, hash_).chain.first
+    cdef hlist_nulls_node *node = inet_ehash_first(hashinfo, hash_)
     cdef sock *sk
     while not is_a_nulls(node):
         sk = nulls_to_sk(node)
@@ -122,9 +122,9 @@ cdef int __inet6_check_established(inet_timewait_death_row *death_row, sock *sk,
     cdef int dif = sk.sk_bound_dev_if
     cdef net *n = sock_net(sk)
     cdef u32 ports = INET_COMBINED_PORTS(sk.sk_dport, lport)
-    cdef hlist_nulls_head *list_ = &inet_ehash_bucket_of(hinfo, hash_).chain
+    cdef inet_ehash_bucket *head = inet_ehash_bucket_of(hinfo, hash_)
     cdef inet_timewait_sock *tw = NULL
-    cdef hlist_nulls_node *node = list_.first
+    cdef hlist_nulls_node *node = inet_ehash_first(hinfo, hash_)
     cdef sock *sk2
 
     while not is_a_nulls(node):
@@ -144,7 +144,8 @@ cdef int __inet6_check_established(inet_timewait_death_row *death_row, sock *sk,
     sk.sk_num = lport
     inet_sk(sk).inet_sport = htons(lport)
     sk.sk_hash = hash_
-    __sk_nulls_add_node_rcu(sk, list_)
+    __sk_nulls_add_node_rcu(sk, &head.chain)
+    front_add(head, &sk.sk_nulls_node, hash_)
     if tw != NULL:
         sk_nulls_del_node_init_rcu(<sock *>tw)
         NET_INC_STATS(n, LINUX_MIB_TIMEWAITRECYCLED)

@@ -7,6 +7,14 @@ cdef u32 large_system_hash_entries(const net *n, u32 bucketsize, unsigned long n
 cdef int inet_hashinfo_init(net *n) noexcept nogil
 cdef void inet_hashinfo_free(net *n) noexcept nogil
 
+cdef hlist_nulls_node *inet_ehash_behind(const inet_ehash_bucket *b, u16 tag) noexcept nogil
+
+# Where a walk of the hash's chain for it may begin: no member before that has the hash.
+cdef inline hlist_nulls_node *inet_ehash_first(const inet_hashinfo *h, u32 hash_) noexcept nogil:
+    cdef const inet_ehash_bucket *b = &h.ehash[hash_ & h.ehash_mask]
+    cdef u16 tag = ehash_tag(hash_)
+    return front_node(b.front[0]) if likely(<u16>b.front[0] == tag) else inet_ehash_behind(b, tag)
+
 cdef u32 inet_ehashfn(const net *n, __be32 laddr, u16 lport, __be32 faddr, __be16 fport) noexcept nogil
 cdef inet_bind_bucket *inet_bind_bucket_create(kmem_cache *cachep, net *n, inet_bind_hashbucket *head,
                                                unsigned short snum, int l3mdev) noexcept nogil

@@ -91,7 +91,7 @@ cdef int inet_hashinfo_init(net *n) noexcept nogil:
     cdef inet_hashinfo *h = &n.hashinfo
     cdef u32 size, i, lhash2_size
     memset(h, 0, sizeof(inet_hashinfo))
-    size = large_system_hash_entries(n, sizeof(inet_ehash_bucket), 0, EHASH_SCALE, EHASH_MAX_ENTRIES)
+    size = large_system_hash_entries(n, sizeof(hlist_nulls_head), 0, EHASH_SCALE, EHASH_MAX_ENTRIES)
     h.ehash_mask = size - 1
     h.bhash_size = large_system_hash_entries(n, BHASH_BUCKETS_BYTES, size, EHASH_SCALE, BHASH_MAX_ENTRIES)
     lhash2_size = large_system_hash_entries(n, LHASH2_BUCKET_BYTES, 0, LHASH2_SCALE, LHASH2_MAX_ENTRIES)
@@ -379,6 +379,18 @@ cdef void sock_gen_put(sock *sk) noexcept nogil:
         sk_free(sk)
 
 
+# inet_ehash_first() of a chain whose first member has another hash, or that is empty.
+cdef hlist_nulls_node *inet_ehash_behind(const inet_ehash_bucket *b, u16 tag) noexcept nogil:
+    cdef hlist_nulls_node *last = front_node(b.front[2])
+    if <u16>b.front[1] == tag:
+        return front_node(b.front[1])
+    if <u16>b.front[2] == tag:
+        return last
+    if likely(not b.front[2] & FRONT_MORE):
+        return <hlist_nulls_node *>1    # a nulls marker
+    return last if last != NULL else b.chain.first
+
+
 # Takes a reference.
 cdef sock *__inet_lookup_established(const net *n, __be32 saddr, __be16 sport, __be32 daddr, u16 hnum,
                                      int dif, int sdif) noexcept nogil:
@@ -386,7 +398,7 @@ cdef sock *__inet_lookup_established(const net *n, __be32 saddr, __be16 sport, _
     cdef u64 acookie = INET_ADDR_COOKIE(saddr, daddr)
     cdef inet_hashinfo *hashinfo = <inet_hashinfo *>n.ipv4.tcp_death_row.hashinfo
     cdef u32 hash_ = inet_ehashfn(n, daddr, hnum, saddr, sport)
-    cdef hlist_nulls_node *node = inet_ehash_bucket_of(hashinfo, hash_).chain.first
+    cdef hlist_nulls_node *node = inet_ehash_first(hashinfo, hash_)
     cdef sock *sk
     while not is_a_nulls(node):
         sk = nulls_to_sk(node)
@@ -409,9 +421,9 @@ cdef int __inet_check_established(inet_timewait_death_row *death_row, sock *sk, 
     cdef int sdif = 0
     cdef u64 acookie = INET_ADDR_COOKIE(sk.sk_daddr, sk.sk_rcv_saddr)
     cdef u32 ports = INET_COMBINED_PORTS(sk.sk_dport, lport)
-    cdef hlist_nulls_head *list_ = &inet_ehash_bucket_of(hinfo, hash_).chain
+    cdef inet_ehash_bucket *head = inet_ehash_bucket_of(hinfo, hash_)
     cdef inet_timewait_sock *tw = NULL
-    cdef hlist_nulls_node *node = list_.first
+    cdef hlist_nulls_node *node = inet_ehash_first(hinfo, hash_)
     cdef sock *sk2
 
     if rcu_lookup:
@@ -437,7 +449,8 @@ cdef int __inet_check_established(inet_timewait_death_row *death_row, sock *sk, 
     sk.sk_num = lport
     inet.inet_sport = htons(lport)
     sk.sk_hash = hash_
-    __sk_nulls_add_node_rcu(sk, list_)
+    __sk_nulls_add_node_rcu(sk, &head.chain)
+    front_add(head, &sk.sk_nulls_node, hash_)
     if tw != NULL:
         sk_nulls_del_node_init_rcu(<sock *>tw)
         NET_INC_STATS(n, LINUX_MIB_TIMEWAITRECYCLED)
@@ -454,11 +467,11 @@ cdef u64 inet_sk_port_offset(const sock *sk) noexcept nogil:
     return secure_ipv4_port_ephemeral(sock_net(sk), sk.sk_rcv_saddr, sk.sk_daddr, sk.sk_dport)
 
 
-cdef bint inet_ehash_lookup_by_sk(sock *sk, hlist_nulls_head *list_) noexcept nogil:
+cdef bint inet_ehash_lookup_by_sk(sock *sk) noexcept nogil:
     cdef u32 ports = INET_COMBINED_PORTS(sk.sk_dport, sk.sk_num)
     cdef u64 acookie = INET_ADDR_COOKIE(sk.sk_daddr, sk.sk_rcv_saddr)
     cdef int dif = sk.sk_bound_dev_if
-    cdef hlist_nulls_node *node = list_.first
+    cdef hlist_nulls_node *node = inet_ehash_first(tcp_get_hashinfo(sk), sk.sk_hash)
     cdef sock *esk
     while not is_a_nulls(node):
         esk = nulls_to_sk(node)
@@ -475,17 +488,18 @@ cdef bint inet_ehash_lookup_by_sk(sock *sk, hlist_nulls_head *list_) noexcept no
 # sk enters, in the place of osk (a request or TIME_WAIT socket) if there is one.
 cdef bint inet_ehash_insert(sock *sk, sock *osk, bint *found_dup_sk) noexcept nogil:
     cdef inet_hashinfo *hashinfo = tcp_get_hashinfo(sk)
-    cdef hlist_nulls_head *list_
+    cdef inet_ehash_bucket *head
     sk.sk_hash = sk_ehashfn(sk)
-    list_ = &inet_ehash_bucket_of(hashinfo, sk.sk_hash).chain
+    head = inet_ehash_bucket_of(hashinfo, sk.sk_hash)
     if osk != NULL:
         if not sk_nulls_del_node_init_rcu(osk):
             return 0
     elif found_dup_sk != NULL:
-        found_dup_sk[0] = inet_ehash_lookup_by_sk(sk, list_)
+        found_dup_sk[0] = inet_ehash_lookup_by_sk(sk)
         if found_dup_sk[0]:
             return 0
-    __sk_nulls_add_node_rcu(sk, list_)
+    __sk_nulls_add_node_rcu(sk, &head.chain)
+    front_add(head, &sk.sk_nulls_node, sk.sk_hash)
     return 1
 
 

@@ -219,7 +219,7 @@ cdef struct engine:
     s64 max_own
     s64 poll_first              # a device that is polled: its next poll finds this one to poll_last; -1 not known
     s64 poll_last
-    sock *ahead[AHEAD]          # of packet i at i % AHEAD: its socket as it looked when that was fetched
+    s64 ahead[AHEAD]            # of packet i at i % AHEAD: the hash of its socket; -1: not to be fetched
     # calls
     call_ev *calls
     s64 n_calls

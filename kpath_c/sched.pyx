@@ -16,7 +16,7 @@ from libc.string cimport memcpy, memmove, memset, strlen, strncpy
 from kpath_c.headers.tcp cimport *
 from kpath_c.net_sock cimport sock_put
 from kpath_c.headers.hash cimport ipv6_addr_hash, jhash_3words
-from kpath_c.inet_hashtables cimport inet_ehashfn
+from kpath_c.inet_hashtables cimport inet_ehash_first, inet_ehashfn
 from kpath_c.af_inet cimport (inet_accept, inet_bind, inet_create, inet_listen, inet_recvmsg, inet_release,
                               inet_sendmsg, inet_shutdown, inet_stream_connect)
 from kpath_c.af_inet6 cimport inet6_bind, inet6_create
@@ -1620,29 +1620,28 @@ cdef inline void fetch_bucket(engine *e, s64 i) noexcept nogil:
     """Lets the cache fetch the chain of the established table that packet i's socket is in."""
     cdef const iphdr *ip = <const iphdr *>(e.buf + e.arr_off[i])
     cdef const tcphdr *th
+    cdef u32 hash_
     cdef u32 at = tcp_header_at(<const u8 *>ip, <u32>e.arr_cap[i])
-    cdef inet_ehash_bucket *b
     if at == 0 or ip_version(ip) != 4:
-        e.ahead[i % AHEAD] = NULL
+        e.ahead[i % AHEAD] = -1
         return
     th = <const tcphdr *>(<const u8 *>ip + at)
-    b = &e.n.hashinfo.ehash[inet_ehashfn(e.n, ip.daddr, ntohs(th.dest), ip.saddr, th.source) & e.n.hashinfo.ehash_mask]
-    prefetch(b)
-    e.ahead[i % AHEAD] = <sock *>b
+    hash_ = inet_ehashfn(e.n, ip.daddr, ntohs(th.dest), ip.saddr, th.source)
+    prefetch(&e.n.hashinfo.ehash[hash_ & e.n.hashinfo.ehash_mask])
+    e.ahead[i % AHEAD] = hash_
 
 
 cdef inline void fetch_socket(engine *e, s64 i) noexcept nogil:
-    """The chain of packet i's socket is here: fetches the first socket of it, which mostly is the one."""
-    cdef inet_ehash_bucket *b = <inet_ehash_bucket *>e.ahead[i % AHEAD]
+    """The bucket of packet i's socket is here: fetches the socket."""
+    cdef s64 hash_ = e.ahead[i % AHEAD]
     cdef hlist_nulls_node *node
     cdef size_t begin[HOT_PARTS]
     cdef size_t end[HOT_PARTS]
     cdef int part
-    e.ahead[i % AHEAD] = NULL
-    if b == NULL:
+    if hash_ < 0:
         return
-    node = b.chain.first
-    if node == NULL or is_a_nulls(node):
+    node = inet_ehash_first(&e.n.hashinfo, <u32>hash_)
+    if is_a_nulls(node):
         return
     tcp_hot_parts(tcp_sk(nulls_to_sk(node)), begin, end)
     for part in range(HOT_PARTS):

@@ -8,7 +8,7 @@ it before it asks, while nothing of a passive open is there yet.
 from kpath_c.headers.tcp cimport *
 from kpath_c.headers.hash cimport siphash
 from kpath_c.inet6_hashtables cimport inet6_ehashfn
-from kpath_c.inet_hashtables cimport inet_ehashfn
+from kpath_c.inet_hashtables cimport inet_ehash_first, inet_ehashfn
 
 cdef packed struct seq_input:
     in6_addr saddr
@@ -31,7 +31,7 @@ cdef inline u32 seq_scale(net *n, u32 seq) noexcept nogil:
 cdef bint is_active_open(net *n, __be32 saddr, __be32 daddr, __be16 sport, __be16 dport) noexcept nogil:
     cdef u16 num = ntohs(sport)
     cdef u32 hash_ = inet_ehashfn(n, saddr, num, daddr, dport)
-    cdef hlist_nulls_node *node = inet_ehash_bucket_of(n.ipv4.tcp_death_row.hashinfo, hash_).chain.first
+    cdef hlist_nulls_node *node = inet_ehash_first(n.ipv4.tcp_death_row.hashinfo, hash_)
     cdef sock *sk
     while not is_a_nulls(node):
         sk = nulls_to_sk(node)
@@ -45,7 +45,7 @@ cdef bint is_active_open(net *n, __be32 saddr, __be32 daddr, __be16 sport, __be1
 cdef bint is_active_open6(net *n, const in6_addr *saddr, const in6_addr *daddr, __be16 sport,
                           __be16 dport) noexcept nogil:
     cdef u32 hash_ = inet6_ehashfn(n, saddr, ntohs(sport), daddr, dport)
-    cdef hlist_nulls_node *node = inet_ehash_bucket_of(n.ipv4.tcp_death_row.hashinfo, hash_).chain.first
+    cdef hlist_nulls_node *node = inet_ehash_first(n.ipv4.tcp_death_row.hashinfo, hash_)
     cdef sock *sk
     while not is_a_nulls(node):
         sk = nulls_to_sk(node)

@@ -27,7 +27,8 @@ TRACED_C = f"""/* {MODULE}.c once more, as another module whose functions are tr
 """
 # The way of a segment that arrives. Each is called from one place that matters, and saves and restores registers there,
 # but is too long to be inlined unasked.
-PATH = ("ip_rcv_core", "tcp_v4_rcv", "tcp_rcv_established", "tcp_ack", "__tcp_ack_snd_check")
+PATH = ("ip_rcv_core", "__inet_lookup_established", "tcp_v4_rcv", "tcp_rcv_established", "tcp_ack",
+        "__tcp_ack_snd_check")
 PATH_MACRO = "KPATH_PATH"
 IMPORT = re.compile(r"(?:from\s+(\S+)\s+)?c?import\s")
 FUNCTION = re.compile(r"cdef (?:inline )?(?![^(]*=)[\w .*]*?\b(\w+)\((?!\))[^\"]*?\)(?: noexcept)?(?: nogil)?:$"
@@ -164,7 +165,9 @@ class Unity:
             self.add(path)
         self.parts["tracer.pxi"] = (self.root / "kpath_c" / "tracer.pxi").read_text()
         includes = [f'include "{PARTS}/{name}"' for name in self.parts]
-        return "\n".join([*dict.fromkeys(self.imports), self.branches.declarations(), *includes, "", self.table()])
+        changes_with = f"# {PATH_MACRO}: {', '.join(PATH)}"  # mark_path() needs a C text of its own
+        return "\n".join([changes_with, *dict.fromkeys(self.imports), self.branches.declarations(), *includes, "",
+                          self.table()])
 
 
 def mark_path(in_c: Path) -> None:

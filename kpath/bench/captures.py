@@ -81,9 +81,10 @@ def from_peer(t: int, port: int, flags: int, seq: int, ack: int, length: int = 0
     return t, ip + tcp, total
 
 
-def new_host(connections: int = 1, route: dict[str, int] | None = None, local: str = LOCAL) -> Host:
-    """The local side, with its first sequence numbers and ports given."""
-    host = Host(addrs=[local], clock={"mono_to_real_ns": EPOCH - UPTIME})
+def new_host(connections: int = 1, route: dict[str, int] | None = None, local: str = LOCAL,
+             memory: int = 32 << 30) -> Host:
+    """The local side, with its first sequence numbers and ports given; memory: of the emulated machine."""
+    host = Host(addrs=[local], clock={"mono_to_real_ns": EPOCH - UPTIME}, memory=memory)
     host.add_route("10.0.0.0", 24, route or {})
     host.want_probes(False)
     for i in range(connections):

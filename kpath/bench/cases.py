@@ -20,6 +20,7 @@ from kpath_c.host import Host
 
 SLOT = 0
 BULK = 40_000  # segments
+EHASH_BYTES = 128 << 10  # the established table has a chain for so much memory
 HOST_FILE = {"addr": [captures.LOCAL], "clock": {"mono_to_real_ns": captures.EPOCH - captures.UPTIME}}
 #: what is replayed, and the goal in ns a packet
 REPLAYS: dict[str, int | None] = {"download": 222, "upload": 222, "flows": 400, "requests": None}
@@ -71,9 +72,12 @@ def established(mss: int = captures.MSS, window: int = 14, **route: int) -> Host
 
 @contextmanager
 def lookups(sockets: int) -> Iterator[Run]:
-    host = captures.new_host()
+    chains = min(max(512, 1 << (sockets - 1).bit_length()), 1 << 19)  # as the C loop has
+    host = captures.new_host(memory=chains * EHASH_BYTES)
     table = benchmarks.Established(host, sockets)
     try:
+        if wrong := table.mistaken():
+            raise AssertionError(f"{wrong:,} of {sockets:,} sockets are not found")
         yield Run(lambda: table.lookup(1_000_000))
     finally:
         table.close()

@@ -9,6 +9,7 @@ from kpath_c.headers.kernel cimport *
 from kpath_c.headers.skbuff cimport *
 from kpath_c.headers.netdevice cimport *
 from kpath_c.headers.dst cimport *
+from kpath_c.headers.ehash cimport *
 
 # Bit numbers in sk_flags.
 cdef enum sock_flags:
@@ -135,9 +136,12 @@ cdef inline void sk_node_init(hlist_node *node) noexcept nogil:
 cdef inline void sk_nulls_node_init(hlist_nulls_node *node) noexcept nogil:
     node.pprev = NULL
 
+# Out of the established table, or of the listening one.
 cdef inline bint __sk_nulls_del_node_init_rcu(sock *sk) noexcept nogil:
+    cdef inet_hashinfo *h = &sk.sk_net.hashinfo
     if sk_hashed(sk):
         hlist_nulls_del_init(&sk.sk_nulls_node)
+        front_del(&h.ehash[sk.sk_hash & h.ehash_mask], &sk.sk_nulls_node)
         return 1
     return 0
 

@@ -1191,8 +1191,12 @@ cdef struct inet_timewait_death_row:
 
 # ---------------------------------------------------------------------------------------------- hash tables
 
+cdef enum:
+    EHASH_FRONT = 3                     # members of a chain; with its head half a cache line
+
 cdef struct inet_ehash_bucket:
     hlist_nulls_head chain
+    u64 front[EHASH_FRONT]              # headers/ehash.pxd
 
 cdef struct inet_bind_bucket:
     net *ib_net
