@@ -25,7 +25,7 @@ def peer(case: Case, packets: int) -> float | None:
     if case.peer is None:
         return None
     what, _, of = case.peer.partition(" ")
-    return peers.loop(what, of if what == "lookup" else str(captures.make(of, packets, cases.folder())))
+    return peers.loop(what, of if of.isdecimal() else str(captures.make(of, packets, cases.folder())))
 
 
 def others(packets: int) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import statistics
 import subprocess
 import tempfile
 import time
@@ -25,15 +26,15 @@ def loops() -> Path | None:
 
 
 def loop(*args: str, rounds: int = 3) -> float | None:
-    """ns for each unit of one of the C loops, the best of some rounds."""
+    """ns for each unit of one of the C loops, the median of some rounds."""
     program = loops()
     if program is None:
         return None
-    best = float("inf")
+    took = []
     for _ in range(rounds):
         done = subprocess.run([str(program), *args], check=True, capture_output=True, text=True).stdout.split()
-        best = min(best, int(done[1]) / int(done[0]))
-    return best
+        took.append(int(done[1]) / int(done[0]))
+    return statistics.median(took)
 
 
 def dpkt_reads(path: Path, parse: bool) -> float:

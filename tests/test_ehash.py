@@ -37,7 +37,7 @@ def meets(c, port, fate, ack):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_each_segment_finds_its_socket(seed):
-    """Those that go leave from the chains' fronts, middles and ends; who stays and who is in TIME_WAIT still answers."""
+    """They leave from the chains' fronts, middles and ends; who stays and who is in TIME_WAIT still answers."""
     c = listening(ROOM, backlog=len(PORTS), memory=SMALL)
     fate = dict(zip(PORTS, Random(seed).choices(FATES, k=len(PORTS)), strict=True))
     first = {port: opened(c, port) for port in PORTS}

@@ -5,15 +5,18 @@
  *   loops checksums FILE   the same, verifying each IP header's checksum and adding up each TCP segment's bytes
  *   loops lookup N [STRIDE]  a chained hash of N sockets by 4-tuple (jhash), looked up at random; as in the kernel's
  *                          there are 512 K chains at most. STRIDE: bytes from one to the next (64)
+ *   loops connections N    the running kernel: socket(), connect(), accept(), and close() of both ends, over loopback
  *
  * Each prints: units done, processor time in ns, and a sum, so that no compiler leaves the work out.
  */
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -184,6 +187,34 @@ static int lookup(uint64_t n, size_t stride)
 	return done(i, cpu_ns() - start, found);
 }
 
+/* Both ends' work is done in these calls: loopback hands a packet on before the call that sends it returns. */
+static int connections(int64_t n)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t length = sizeof(to);
+	int listener = socket(AF_INET, SOCK_STREAM, 0);
+	int64_t start, i;
+	int near, far;
+
+	if (listener < 0 || bind(listener, (struct sockaddr *)&to, length) || listen(listener, 16) ||
+	    getsockname(listener, (struct sockaddr *)&to, &length)) {
+		perror("loopback");
+		return 1;
+	}
+	start = cpu_ns();
+	for (i = 0; i < n; i++) {
+		near = socket(AF_INET, SOCK_STREAM, 0);
+		if (near < 0 || connect(near, (struct sockaddr *)&to, length)) {
+			perror("connect");
+			return 1;
+		}
+		far = accept(listener, NULL, NULL);
+		close(near);
+		close(far);
+	}
+	return done(n, cpu_ns() - start, 0);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], "headers"))
@@ -192,6 +223,8 @@ int main(int argc, char **argv)
 		return walk(argv[2], 1);
 	if ((argc == 3 || argc == 4) && !strcmp(argv[1], "lookup"))
 		return lookup(strtoull(argv[2], NULL, 10), argc == 4 ? strtoull(argv[3], NULL, 10) : LINE);
-	fprintf(stderr, "loops: expected headers FILE, checksums FILE or lookup N [STRIDE]\n");
+	if (argc == 3 && !strcmp(argv[1], "connections"))
+		return connections(strtoll(argv[2], NULL, 10));
+	fprintf(stderr, "loops: expected headers FILE, checksums FILE, lookup N [STRIDE] or connections N\n");
 	return 2;
 }

@@ -22,7 +22,9 @@ class Measured:
 
     @property
     def late(self) -> bool:
-        """Was the goal missed?"""
+        """Was a goal missed?"""
+        if self.case.times is not None and self.peer is not None and self.ns > self.case.times * self.peer:
+            return True
         return self.case.goal is not None and self.ns > self.case.goal
 
 
@@ -40,14 +42,14 @@ def measure(case: Case, rounds: int) -> Measured:
 
 def table(cases: Iterable[Case], rounds: int, peer: Callable[[Case], float | None] | None = None) -> list[Measured]:
     """Measures and prints a line each, as soon as it is known. peer: ns of what a case is compared with."""
-    print(f"{'':<52} {'ns':>9} {'best':>9} {'per second':>12} {'goal, ns':>9}{'   peer, ns   ratio' if peer else ''}")
+    print(f"{'':<52} {'ns':>9} {'best':>9} {'per second':>12} {'goal, ns':>12}{'   peer, ns   ratio' if peer else ''}")
     out = []
     for case in cases:
         m = measure(case, rounds)
         m.peer = peer(case) if peer else None
-        goal = f"{case.goal:>9,.0f}" if case.goal else " " * 9
+        goal = f"{case.goal:,.0f}" if case.goal else f"{case.times:g} x peer" if peer and case.times else ""
         beside = f" {m.peer:>10,.1f} {m.ns / m.peer:>7.2f}" if m.peer else ""
-        print(f"{case.name:<52} {m.ns:>9,.1f} {m.best:>9,.1f} {1e9 / m.ns:>12,.0f} {goal}{beside}"
+        print(f"{case.name:<52} {m.ns:>9,.1f} {m.best:>9,.1f} {1e9 / m.ns:>12,.0f} {goal:>12}{beside}"
               f"{'  missed' if m.late else ''}", flush=True)
         out.append(m)
     return out
