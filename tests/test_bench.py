@@ -31,6 +31,15 @@ def test_a_capture_is_as_long_as_asked_and_its_replay_agrees(kind, tmp_path, cap
     assert told["segments_matched"] >= most * 0.99
 
 
+def test_another_hosts_capture_differs_as_it_was_made_to(tmp_path, capsys):
+    """All but the SYNs show another window, and each eighth of those is not in the capture."""
+    status, told = replayed("100-differing", 2000, tmp_path, capsys)
+    assert status == 1
+    assert (told["packets"], told["segments_matched"]) == (2000, 100)
+    sent = told["segments_emitted"] - 100
+    assert told["differences"] == {"extra": sent // 8, "window": sent - sent // 8}
+
+
 def test_a_syn_at_the_turn_of_a_millisecond_is_sent_with_its_tsval(tmp_path, capsys):
     """The SYN-ACK that echoes another one would be refused (tcp_rcv_synsent_state_process()); the 29th flow's."""
     status, told = replayed("40-flows", 300, tmp_path, capsys)

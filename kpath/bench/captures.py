@@ -31,6 +31,7 @@ TRAIN, GAP, PAUSE = 8, 12 * US, 108 * US  # full segments come in trains, 500 Mb
 RTT = 2 * MS
 CONNECT = 6 * US  # from the call of socket() to the stamp of the SYN
 DELAYED_ACK = 40 * MS
+OTHER_WINDOW = 700
 BLOCK = 1 << 16  # what a long upload is written in
 RAW_IP = 101
 FIN, SYN, PSH, ACK = 1, 2, 8, 16
@@ -173,6 +174,19 @@ def flows(n: int, count: int) -> list[Packet]:
     return finish(host, arrivals, n)
 
 
+def differing(n: int, count: int) -> list[Packet]:
+    """The same of a host that is not kpath's: each segment shows another window, and every eighth ACK was not sent."""
+    out, acks = [], 0
+    for t, headers, length in flows(n + n // 6, count):
+        if headers[12:16] == LOCAL_BYTES and not headers[33] & SYN:
+            acks += 1
+            if acks % 8 == 0:
+                continue
+            headers = headers[:34] + struct.pack("!H", OTHER_WINDOW) + headers[36:]
+        out.append((t, headers, length))
+    return out[:n]
+
+
 def request_host(connections: int) -> tuple[Host, list[Packet]]:
     """A client's host with all that will happen to it, and what arrives.
 
@@ -221,15 +235,17 @@ def write(packets: list[Packet], path: Path) -> Path:
 
 KINDS: dict[str, Callable[[int], list[Packet]]] = {
     "download": partial(flows, count=1), "upload": upload, "requests": requests}
+OF_FLOWS = {"flows": flows, "differing": differing}
+EXPECTED = f"{', '.join(KINDS)}, N-{' or N-'.join(OF_FLOWS)}"
 
 
 def maker(kind: str) -> Callable[[int], list[Packet]]:
-    """The function for one of KINDS, or for `N-flows`. ValueError: there is none."""
+    """The function for one of KINDS, or for `N-flows` and the like. ValueError: there is none."""
     number, _, what = kind.partition("-")
-    if what == "flows" and number.isdecimal() and int(number):
-        return partial(flows, count=int(number))
+    if what in OF_FLOWS and number.isdecimal() and int(number):
+        return partial(OF_FLOWS[what], count=int(number))
     if kind not in KINDS:
-        raise ValueError(f"expected {', '.join(KINDS)} or N-flows, found {kind!r}")
+        raise ValueError(f"expected {EXPECTED}, found {kind!r}")
     return KINDS[kind]
 
 
@@ -242,7 +258,7 @@ def make(kind: str, n: int, folder: Path) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m kpath.bench.captures",
                                      description="Writes a capture for benchmarks.")
-    parser.add_argument("kind", help=f"{', '.join(KINDS)}, or N-flows")
+    parser.add_argument("kind", help=EXPECTED)
     parser.add_argument("packets", type=int)
     parser.add_argument("file", type=Path)
     args = parser.parse_args()
