@@ -379,18 +379,6 @@ cdef void sock_gen_put(sock *sk) noexcept nogil:
         sk_free(sk)
 
 
-# inet_ehash_first() of a chain whose first member has another hash, or that is empty.
-cdef hlist_nulls_node *inet_ehash_behind(const inet_ehash_bucket *b, u16 tag) noexcept nogil:
-    cdef hlist_nulls_node *last = front_node(b.front[2])
-    if <u16>b.front[1] == tag:
-        return front_node(b.front[1])
-    if <u16>b.front[2] == tag:
-        return last
-    if likely(not b.front[2] & FRONT_MORE):
-        return <hlist_nulls_node *>1    # a nulls marker
-    return last if last != NULL else b.chain.first
-
-
 # Takes a reference.
 cdef sock *__inet_lookup_established(const net *n, __be32 saddr, __be16 sport, __be32 daddr, u16 hnum,
                                      int dif, int sdif) noexcept nogil:
