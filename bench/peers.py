@@ -4,6 +4,7 @@ import os
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from functools import cache
@@ -26,14 +27,18 @@ def loops() -> Path | None:
 
 
 def loop(*args: str, rounds: int = 3) -> float | None:
-    """ns for each unit of one of the C loops, the median of some rounds."""
+    """ns for each unit of one of the C loops, the median of some rounds; None where it cannot run, and it says why."""
     program = loops()
     if program is None:
         return None
     took = []
     for _ in range(rounds):
-        done = subprocess.run([str(program), *args], check=True, capture_output=True, text=True).stdout.split()
-        took.append(int(done[1]) / int(done[0]))
+        process = subprocess.run([str(program), *args], capture_output=True, text=True)
+        if process.returncode:
+            print(f"{' '.join(args)}: {process.stderr.strip()}", file=sys.stderr)
+            return None
+        units, ns, _ = process.stdout.split()
+        took.append(int(ns) / int(units))
     return statistics.median(took)
 
 
