@@ -24,7 +24,7 @@ EHASH_BYTES = 128 << 10  # the established table has a chain for so much memory
 HOST_FILE = {"addr": [captures.LOCAL], "clock": {"mono_to_real_ns": captures.EPOCH - captures.UPTIME}}
 #: what is replayed, and the goal in ns a packet
 REPLAYS: dict[str, int | None] = {"download": 222, "upload": 222, "flows": 400, "differing": None, "requests": None}
-NAMES = {"flows": "flows open at once", "differing": "the same, sent otherwise"}
+NAMES = {"flows": "{:,} flows at once", "differing": "{:,} differing flows", "requests": "requests, {:,} flows"}
 PACKETS_A_FLOW = {"flows": 20, "differing": 20, "requests": 8}
 PACKETS = int(os.environ.get("KPATH_BENCH_PACKETS") or 1_000_000)
 
@@ -235,8 +235,9 @@ def replay_case(kind: str, packets: int) -> Case:
     """A whole replay of one of the captures."""
     flows = packets // PACKETS_A_FLOW.get(kind, packets)
     capture = f"{flows}-{kind}" if kind in captures.OF_FLOWS else kind
-    return Case(f"replay: {NAMES.get(kind, kind)}, {flows:,} flow{'s' * (flows != 1)}, {packets:,} packets", "packet",
-                lambda: replay(capture, packets), goal=REPLAYS[kind], peer=f"headers {capture}")
+    name = NAMES.get(kind, f"{kind}, 1 flow").format(flows)
+    return Case(f"replay: {name}, {packets:,} packets", "packet", lambda: replay(capture, packets), goal=REPLAYS[kind],
+                peer=f"headers {capture}")
 
 
 def all_cases(packets: int = PACKETS) -> list[Case]:
