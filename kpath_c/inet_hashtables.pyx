@@ -6,7 +6,8 @@ Follows net/ipv4/inet_hashtables.c of Linux 6.18 (GPL-2.0-only).
 Deviations: the sizes are the host's, not the machine's memory's; a chain of the ehash gets its nulls marker when it is
 first used, so that an empty table costs no memory; the bind table has at most 65536 chains as in the kernel, the
 listening table at most 4096. The perturbation table starts from a hash of `port_scramble` and holds only the
-increments. A port that the host pins (hooks.pinned_port) is tried before the algorithm. No BPF lookup, no VRF.
+increments. A port that the host pins (hooks.pinned_port) is tried before the algorithm. A bucket of the ehash knows the
+first members of its chain (headers/ehash.pxd), and walks begin where they may. No BPF lookup, no VRF.
 """
 from kpath_c.headers.tcp cimport *
 from kpath_c.net_icsk cimport *
