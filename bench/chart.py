@@ -27,7 +27,7 @@ def svg(width: float, height: float, parts: Sequence[str]) -> str:
 
 def number(v: float) -> str:
     """`1.6 M`, `81 k`, `161`."""
-    for unit, size in (("M", 1e6), ("k", 1e3)):
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if v >= size:
             return f"{v / size:.3g} {unit}"
     return f"{v:.3g}"

@@ -106,6 +106,7 @@ def test_the_chart_shows_what_was_measured():
     assert as_json(found, {"another": 1000.0})["cases"][0]["ns"] == 500.0
     curve = chart.lines("cost", {"a": [(10, 100.0), (1000, 200.0)]}, "size", "ns")
     assert curve.count("<circle") == 2
+    assert [chart.number(v) for v in (161, 81e3, 1.6e6, 1e9)] == ["161", "81 k", "1.6 M", "1 G"]
 
 
 def test_where_no_replay_was_measured_there_is_no_chart_of_them(tmp_path, monkeypatch, capsys):
