@@ -20,6 +20,7 @@ from kpath_c.host import Host
 
 SLOT = 0
 BULK = 40_000  # segments
+CONNECTIONS_BEFORE = 4000  # from then on as many leave TIME_WAIT as enter it
 EHASH_BYTES = 128 << 10  # the established table has a chain for so much memory
 HOST_FILE = {"addr": [captures.LOCAL], "clock": {"mono_to_real_ns": captures.EPOCH - captures.UPTIME}}
 #: what is replayed, and the goal in ns a packet
@@ -151,8 +152,8 @@ def connections(count: int = 20_000) -> Iterator[Run]:
     far.call(SLOT, "bind", captures.PORT)
     far.call(SLOT, "listen", 128)
     run = functools.partial(benchmarks.connections, near, far, SLOT, captures.PORT)
-    if (made := run(4000)) != 4000:  # from now on as many leave TIME_WAIT as enter it
-        raise AssertionError(f"{made:,} connections, expected 4,000")
+    if (made := run(CONNECTIONS_BEFORE)) != CONNECTIONS_BEFORE:
+        raise AssertionError(f"{made:,} connections, expected {CONNECTIONS_BEFORE:,}")
     yield Run(lambda: run(count))
     opened = near.counters()["TcpActiveOpens"], far.counters()["TcpPassiveOpens"]
     near.close()
