@@ -1,7 +1,8 @@
 """Loops over single hot functions of the port, so that bench/ can measure them without any Python in between.
 
 Each loop takes a `Host` whose connection stands (bench/cases.py makes it), plays the peer as cheaply as it can, and
-returns how many segments the function under test has handled. What the host sends is counted, not kept.
+returns how many segments the function under test has handled; connections() plays two hosts. What the host sends is
+counted, not kept.
 """
 from cython cimport final
 from libc.stdlib cimport calloc, free

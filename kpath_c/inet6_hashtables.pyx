@@ -6,7 +6,7 @@ Follows net/ipv6/inet6_hashtables.c of Linux 6.18 (GPL-2.0-only).
 Deviations: no BPF lookup, no VRF; the secrets of the hash are the host's.
 """
 from kpath_c.headers.tcp cimport *
-from kpath_c.inet_hashtables cimport __inet_hash_connect, inet_ehash_first
+from kpath_c.inet_hashtables cimport __inet_hash_connect
 from kpath_c.inet_timewait_sock cimport inet_twsk_deschedule_put
 from kpath_c.secure_seq cimport secure_ipv6_port_ephemeral
 from kpath_c.sock_reuseport cimport reuseport_select_sock
@@ -122,7 +122,6 @@ cdef int __inet6_check_established(inet_timewait_death_row *death_row, sock *sk,
     cdef int dif = sk.sk_bound_dev_if
     cdef net *n = sock_net(sk)
     cdef u32 ports = INET_COMBINED_PORTS(sk.sk_dport, lport)
-    cdef inet_ehash_bucket *head = inet_ehash_bucket_of(hinfo, hash_)
     cdef inet_timewait_sock *tw = NULL
     cdef hlist_nulls_node *node = inet_ehash_first(hinfo, hash_)
     cdef sock *sk2
@@ -144,8 +143,7 @@ cdef int __inet6_check_established(inet_timewait_death_row *death_row, sock *sk,
     sk.sk_num = lport
     inet_sk(sk).inet_sport = htons(lport)
     sk.sk_hash = hash_
-    __sk_nulls_add_node_rcu(sk, &head.chain)
-    front_add(head, &sk.sk_nulls_node, hash_)
+    inet_ehash_add(sk)
     if tw != NULL:
         sk_nulls_del_node_init_rcu(<sock *>tw)
         NET_INC_STATS(n, LINUX_MIB_TIMEWAITRECYCLED)

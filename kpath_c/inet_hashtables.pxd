@@ -7,19 +7,6 @@ cdef u32 large_system_hash_entries(const net *n, u32 bucketsize, unsigned long n
 cdef int inet_hashinfo_init(net *n) noexcept nogil
 cdef void inet_hashinfo_free(net *n) noexcept nogil
 
-# Where a walk of the hash's chain for it may begin: no member before that has the hash.
-cdef inline hlist_nulls_node *inet_ehash_first(const inet_hashinfo *h, u32 hash_) noexcept nogil:
-    cdef const inet_ehash_bucket *b = &h.ehash[hash_ & h.ehash_mask]
-    cdef u16 tag = ehash_tag(hash_)
-    cdef u64 place = b.front[0]
-    if unlikely(<u16>place != tag):
-        place = b.front[1] if <u16>b.front[1] == tag else b.front[2]
-        if <u16>place != tag and likely(not b.front[2] & FRONT_MORE):
-            return <hlist_nulls_node *>1    # a nulls marker
-        if unlikely(place == FRONT_MORE):   # those of the front have gone
-            return b.chain.first
-    return front_node(place)
-
 cdef u32 inet_ehashfn(const net *n, __be32 laddr, u16 lport, __be32 faddr, __be16 fport) noexcept nogil
 cdef inet_bind_bucket *inet_bind_bucket_create(kmem_cache *cachep, net *n, inet_bind_hashbucket *head,
                                                unsigned short snum, int l3mdev) noexcept nogil

@@ -410,7 +410,6 @@ cdef int __inet_check_established(inet_timewait_death_row *death_row, sock *sk, 
     cdef int sdif = 0
     cdef u64 acookie = INET_ADDR_COOKIE(sk.sk_daddr, sk.sk_rcv_saddr)
     cdef u32 ports = INET_COMBINED_PORTS(sk.sk_dport, lport)
-    cdef inet_ehash_bucket *head = inet_ehash_bucket_of(hinfo, hash_)
     cdef inet_timewait_sock *tw = NULL
     cdef hlist_nulls_node *node = inet_ehash_first(hinfo, hash_)
     cdef sock *sk2
@@ -438,8 +437,7 @@ cdef int __inet_check_established(inet_timewait_death_row *death_row, sock *sk, 
     sk.sk_num = lport
     inet.inet_sport = htons(lport)
     sk.sk_hash = hash_
-    __sk_nulls_add_node_rcu(sk, &head.chain)
-    front_add(head, &sk.sk_nulls_node, hash_)
+    inet_ehash_add(sk)
     if tw != NULL:
         sk_nulls_del_node_init_rcu(<sock *>tw)
         NET_INC_STATS(n, LINUX_MIB_TIMEWAITRECYCLED)
@@ -476,10 +474,7 @@ cdef bint inet_ehash_lookup_by_sk(sock *sk) noexcept nogil:
 
 # sk enters, in the place of osk (a request or TIME_WAIT socket) if there is one.
 cdef bint inet_ehash_insert(sock *sk, sock *osk, bint *found_dup_sk) noexcept nogil:
-    cdef inet_hashinfo *hashinfo = tcp_get_hashinfo(sk)
-    cdef inet_ehash_bucket *head
     sk.sk_hash = sk_ehashfn(sk)
-    head = inet_ehash_bucket_of(hashinfo, sk.sk_hash)
     if osk != NULL:
         if not sk_nulls_del_node_init_rcu(osk):
             return 0
@@ -487,8 +482,7 @@ cdef bint inet_ehash_insert(sock *sk, sock *osk, bint *found_dup_sk) noexcept no
         found_dup_sk[0] = inet_ehash_lookup_by_sk(sk)
         if found_dup_sk[0]:
             return 0
-    __sk_nulls_add_node_rcu(sk, &head.chain)
-    front_add(head, &sk.sk_nulls_node, sk.sk_hash)
+    inet_ehash_add(sk)
     return 1
 
 

@@ -54,7 +54,7 @@ cdef void inet_twsk_hashdance_schedule(inet_timewait_sock *tw, sock *sk, inet_ha
     # One for the port, one for the ehash, one for the timer.
     tw.tw_refcnt = 3
     hlist_nulls_replace_init(&sk.sk_nulls_node, &tw.tw_node)
-    front_replace(inet_ehash_bucket_of(hashinfo, sk.sk_hash), &sk.sk_nulls_node, &tw.tw_node)
+    front_replace(front_bucket(hashinfo, sk.sk_hash), &sk.sk_nulls_node, &tw.tw_node)
     sock_prot_inuse_add(sock_net(sk), sk.sk_prot, -1)
     inet_twsk_schedule(tw, timeo)
 

@@ -16,7 +16,7 @@ from libc.string cimport memcpy, memmove, memset, strlen, strncpy
 from kpath_c.headers.tcp cimport *
 from kpath_c.net_sock cimport sock_put
 from kpath_c.headers.hash cimport ipv6_addr_hash, jhash_3words
-from kpath_c.inet_hashtables cimport inet_ehash_first, inet_ehashfn
+from kpath_c.inet_hashtables cimport inet_ehashfn
 from kpath_c.af_inet cimport (inet_accept, inet_bind, inet_create, inet_listen, inet_recvmsg, inet_release,
                               inet_sendmsg, inet_shutdown, inet_stream_connect)
 from kpath_c.af_inet6 cimport inet6_bind, inet6_create
@@ -1627,7 +1627,7 @@ cdef inline void fetch_bucket(engine *e, s64 i) noexcept nogil:
         return
     th = <const tcphdr *>(<const u8 *>ip + at)
     hash_ = inet_ehashfn(e.n, ip.daddr, ntohs(th.dest), ip.saddr, th.source)
-    prefetch(&e.n.hashinfo.ehash[hash_ & e.n.hashinfo.ehash_mask])
+    prefetch(front_bucket(&e.n.hashinfo, hash_))
     e.ahead[i % AHEAD] = hash_
 
 

@@ -8,7 +8,7 @@ it before it asks, while nothing of a passive open is there yet.
 from kpath_c.headers.tcp cimport *
 from kpath_c.headers.hash cimport siphash
 from kpath_c.inet6_hashtables cimport inet6_ehashfn
-from kpath_c.inet_hashtables cimport inet_ehash_first, inet_ehashfn
+from kpath_c.inet_hashtables cimport inet_ehashfn
 
 cdef packed struct seq_input:
     in6_addr saddr

@@ -20,6 +20,22 @@ cdef inline u16 ehash_tag(u32 hash_) noexcept nogil:
 cdef inline hlist_nulls_node *front_node(u64 place) noexcept nogil:
     return <hlist_nulls_node *>(place >> TAG_BITS & ~<u64>1)
 
+cdef inline inet_ehash_bucket *front_bucket(const inet_hashinfo *h, u32 hash_) noexcept nogil:
+    return &h.ehash[hash_ & h.ehash_mask]
+
+# Where a walk of the hash's chain for it may begin: no member before that has the hash.
+cdef inline hlist_nulls_node *inet_ehash_first(const inet_hashinfo *h, u32 hash_) noexcept nogil:
+    cdef const inet_ehash_bucket *b = front_bucket(h, hash_)
+    cdef u16 tag = ehash_tag(hash_)
+    cdef u64 place = b.front[0]
+    if unlikely(<u16>place != tag):
+        place = b.front[1] if <u16>b.front[1] == tag else b.front[2]
+        if <u16>place != tag and likely(not b.front[2] & FRONT_MORE):
+            return <hlist_nulls_node *>1    # a nulls marker
+        if unlikely(place == FRONT_MORE):   # those of the front have gone
+            return b.chain.first
+    return front_node(place)
+
 # A new member, at the chain's head.
 cdef inline void front_add(inet_ehash_bucket *b, const hlist_nulls_node *node, u32 hash_) noexcept nogil:
     b.front[2] = b.front[1] | (FRONT_MORE if b.front[2] else 0)
@@ -45,6 +61,6 @@ cdef inline void front_del(inet_ehash_bucket *b, const hlist_nulls_node *node) n
 cdef inline void front_replace(inet_ehash_bucket *b, const hlist_nulls_node *old,
                                const hlist_nulls_node *new) noexcept nogil:
     cdef int i
-    for i in range(EHASH_FRONT):
+    for i in range(3):
         if front_node(b.front[i]) == old:
             b.front[i] ^= (<u64>old ^ <u64>new) << TAG_BITS

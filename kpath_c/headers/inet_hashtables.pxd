@@ -29,13 +29,18 @@ cdef inline inet_hashinfo *tcp_get_hashinfo(const sock *sk) noexcept nogil:
 cdef inline inet_listen_hashbucket *inet_lhash2_bucket(inet_hashinfo *h, u32 hash_) noexcept nogil:
     return &h.lhash2[hash_ & h.lhash2_mask]
 
-# inet_ehash_bucket() of the kernel (the struct has that name). A chain gets its end marker when it is first looked at.
+# inet_ehash_bucket() of the kernel (the struct has that name). A chain gets its end marker when it is first entered.
 cdef inline inet_ehash_bucket *inet_ehash_bucket_of(inet_hashinfo *hashinfo, unsigned int hash_) noexcept nogil:
-    cdef u32 slot = hash_ & hashinfo.ehash_mask
-    cdef inet_ehash_bucket *b = &hashinfo.ehash[slot]
+    cdef inet_ehash_bucket *b = front_bucket(hashinfo, hash_)
     if b.chain.first == NULL:
-        INIT_HLIST_NULLS_HEAD(&b.chain, slot)
+        INIT_HLIST_NULLS_HEAD(&b.chain, hash_ & hashinfo.ehash_mask)
     return b
+
+# A socket whose sk_hash is set enters.
+cdef inline void inet_ehash_add(sock *sk) noexcept nogil:
+    cdef inet_ehash_bucket *b = inet_ehash_bucket_of(tcp_get_hashinfo(sk), sk.sk_hash)
+    __sk_nulls_add_node_rcu(sk, &b.chain)
+    front_add(b, &sk.sk_nulls_node, sk.sk_hash)
 
 cdef inline u32 inet_bhashfn(const net *n, u16 lport, u32 bhash_size) noexcept nogil:
     return (lport + net_hash_mix(n)) & (bhash_size - 1)

@@ -138,10 +138,9 @@ cdef inline void sk_nulls_node_init(hlist_nulls_node *node) noexcept nogil:
 
 # Out of the established table, or of the listening one.
 cdef inline bint __sk_nulls_del_node_init_rcu(sock *sk) noexcept nogil:
-    cdef inet_hashinfo *h = &sk.sk_net.hashinfo
     if sk_hashed(sk):
         hlist_nulls_del_init(&sk.sk_nulls_node)
-        front_del(&h.ehash[sk.sk_hash & h.ehash_mask], &sk.sk_nulls_node)
+        front_del(front_bucket(&sk.sk_net.hashinfo, sk.sk_hash), &sk.sk_nulls_node)
         return 1
     return 0
 

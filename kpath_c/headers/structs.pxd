@@ -1191,12 +1191,9 @@ cdef struct inet_timewait_death_row:
 
 # ---------------------------------------------------------------------------------------------- hash tables
 
-cdef enum:
-    EHASH_FRONT = 3                     # members of a chain; with its head half a cache line
-
 cdef struct inet_ehash_bucket:
     hlist_nulls_head chain
-    u64 front[EHASH_FRONT]              # headers/ehash.pxd
+    u64 front[3]                        # the first members of it, see headers/ehash.pxd
 
 cdef struct inet_bind_bucket:
     net *ib_net
