@@ -12,6 +12,7 @@ from pathlib import Path
 
 import dpkt
 
+NOT_HERE = 3  # exit status of a loop
 SOURCE = Path(__file__).parent / "peers" / "loops.c"
 
 
@@ -27,16 +28,17 @@ def loops() -> Path | None:
 
 
 def loop(*args: str, rounds: int = 3) -> float | None:
-    """ns for each unit of one of the C loops, the median of some rounds; None where it cannot run, and it says why."""
+    """ns for each unit of one of the C loops, the median of some rounds; None where the machine does not allow it."""
     program = loops()
     if program is None:
         return None
     took = []
     for _ in range(rounds):
         process = subprocess.run([str(program), *args], capture_output=True, text=True)
-        if process.returncode:
+        if process.returncode == NOT_HERE:
             print(f"{' '.join(args)}: {process.stderr.strip()}", file=sys.stderr)
             return None
+        process.check_returncode()
         units, ns, _ = process.stdout.split()
         took.append(int(ns) / int(units))
     return statistics.median(took)

@@ -23,6 +23,7 @@
 
 enum {
 	HUGE_PAGE = 2 << 20,
+	NOT_HERE = 3,			/* exit status: this machine does not allow it */
 	MOST_CHAINS = 512 * 1024,	/* alloc_large_system_hash()'s limit for the established table */
 };
 
@@ -199,14 +200,14 @@ static int connections(int64_t n)
 	if (listener < 0 || bind(listener, (struct sockaddr *)&to, length) || listen(listener, 16) ||
 	    getsockname(listener, (struct sockaddr *)&to, &length)) {
 		perror("loopback");
-		return 1;
+		return NOT_HERE;
 	}
 	start = cpu_ns();
 	for (i = 0; i < n; i++) {
 		near = socket(AF_INET, SOCK_STREAM, 0);
 		if (near < 0 || connect(near, (struct sockaddr *)&to, length)) {
 			perror("connect");
-			return 1;
+			return NOT_HERE;
 		}
 		far = accept(listener, NULL, NULL);
 		close(near);

@@ -187,12 +187,13 @@ def differing(n: int, count: int) -> list[Packet]:
     return out[:n]
 
 
-def request_host(connections: int) -> tuple[Host, list[Packet]]:
-    """A client's host with all that will happen to it, and what arrives.
+def requests(n: int) -> list[Packet]:
+    """n / 8 connections with a request and an answer each.
 
     Each connection opens 200 us after the one before, sends a request of 300 bytes, reads an answer of 500 and closes
     behind the peer.
     """
+    connections = max(n // 8 + 1, 1)
     host = new_host(connections)
     arrivals, calls = [], []
     for i in range(connections):
@@ -207,12 +208,6 @@ def request_host(connections: int) -> tuple[Host, list[Packet]]:
         host.add_call(t, -1, i, i, OP[op], argument, s=PEER if op == "connect" else "")
     arrivals.sort(key=lambda p: p[0])
     load(host, arrivals)
-    return host, arrivals
-
-
-def requests(n: int) -> list[Packet]:
-    """n / 8 connections with a request and an answer each."""
-    host, arrivals = request_host(max(n // 8 + 1, 1))
     host.run()
     return finish(host, arrivals, n)
 
