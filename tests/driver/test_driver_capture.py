@@ -2,9 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Capture files of every kind, good and bad; each fault ends in one line and the status of interfaces.md."""
 
+import io
 import random
+import socket
 import struct
+from pathlib import Path
 
+import dpkt
 import pytest
 from driverlib import ACK, CLIENT, MS, SERVER, T0, conversation, ip_tcp, pcap, sent_by, table, timestamps, walk
 
@@ -35,7 +39,7 @@ def packets(cap):
 
 
 def pcapng(records, little=True, resolution=None, offset=None, linktype=101, extra=b"", obsolete=False):
-    """A pcapng file of (ticks, packet)."""
+    """A pcapng file of (ticks, packet) or (ticks, packet, wire length)."""
     end = "<" if little else ">"
 
     def block(kind, body):
@@ -51,11 +55,67 @@ def pcapng(records, little=True, resolution=None, offset=None, linktype=101, ext
         options += struct.pack(end + "HH", 0, 0)
     out = block(0x0A0D0D0A, struct.pack(end + "IHHq", 0x1A2B3C4D, 1, 0, -1))
     out += block(1, struct.pack(end + "HHI", linktype, 0, 0) + options) + extra
-    for ticks, data in records:
+    for ticks, data, *wire in records:
         face = struct.pack(end + "HH", 0, 0) if obsolete else struct.pack(end + "I", 0)
-        head = face + struct.pack(end + "IIII", ticks >> 32, ticks & 0xFFFFFFFF, len(data), len(data))
+        head = face + struct.pack(end + "IIII", ticks >> 32, ticks & 0xFFFFFFFF, len(data), wire[0] if wire else len(data))
         out += block(2 if obsolete else 6, head + data)
     return out
+
+
+TRACES = sorted((Path(__file__).parents[2] / "traces").glob("*/*.pcap"))
+SHOWN = ("t", "saddr", "daddr", "sport", "dport", "flags", "seq", "ack", "win", "urg", "len", "ecn", "ttl", "tsval",
+         "tsecr", "mss", "wscale", "sackok", "sack", "caplen")
+
+
+def on_the_wire(data):
+    """A packet's length, of which a capture may hold less."""
+    return 40 + dpkt.ip6.IP6(data).plen if data[0] >> 4 == 6 else dpkt.ip.IP(data).len
+
+
+def told_by_dpkt(t, data):
+    """What dpkt finds in a TCP packet, under `Table.row`'s names."""
+    v6 = data[0] >> 4 == 6
+    ip = dpkt.ip6.IP6(data) if v6 else dpkt.ip.IP(data)
+    tcp = ip.data
+    if not isinstance(tcp, dpkt.tcp.TCP):
+        return None
+    address = [socket.inet_ntop(socket.AF_INET6 if v6 else socket.AF_INET, a) for a in (ip.src, ip.dst)]
+    options = dict(dpkt.tcp.parse_opts(tcp.opts))
+    stamps = struct.unpack("!II", options[8]) if 8 in options else (None, None)
+    edges = struct.unpack(f"!{len(options.get(5, b'')) // 4}I", options.get(5, b""))
+    length = (ip.plen if v6 else ip.len - ip.hl * 4) - tcp.off * 4
+    return dict(zip(SHOWN, (
+        t, *address, tcp.sport, tcp.dport, tcp.flags, tcp.seq, tcp.ack, tcp.win, tcp.urp, length,
+        (ip.fc if v6 else ip.tos) & 3, ip.hlim if v6 else ip.ttl, *stamps,
+        int.from_bytes(options[2], "big") if 2 in options else None, options[3][0] if 3 in options else None,
+        4 in options, list(zip(edges[::2], edges[1::2], strict=True)), len(data)), strict=True))
+
+
+@pytest.mark.parametrize("path", TRACES, ids=lambda p: f"{p.parent.name}/{p.name}")
+@pytest.mark.parametrize("form", ["as it is", "us", "pcapng", "Ethernet"])
+def test_dpkt_reads_the_same(tmp_path, path, form):
+    """Real captures, in other forms too: the same packets at the same times, and in each the same fields."""
+    with path.open("rb") as f:
+        packets = [(int(t * 10**9), data) for t, data in dpkt.pcap.Reader(f)]
+    unit = 1 if form == "as it is" else 1000
+    packets = [(t // unit * unit, data) for t, data in packets]
+    if form == "Ethernet":
+        kinds = {4: b"\x08\0", 6: b"\x86\xdd"}
+        file = pcap([(t, bytes(12) + kinds[p[0] >> 4] + p, 14 + on_the_wire(p)) for t, p in packets], linktype=1,
+                    magic=BE_US)
+    elif form == "pcapng":
+        file = pcapng([(t // 1000, p, on_the_wire(p)) for t, p in packets])
+    elif form == "us":
+        file = pcap([(t, p, on_the_wire(p)) for t, p in packets], magic=LE_US)
+    else:
+        file = path.read_bytes()
+    reader = (dpkt.pcapng if form == "pcapng" else dpkt.pcap).Reader(io.BytesIO(file))
+    seen = [(round(t * 10**9 / unit) * unit, data[14:] if form == "Ethernet" else data) for t, data in reader]
+    assert seen == packets
+    expected = [told for t, data in packets if (told := told_by_dpkt(t, data))]
+    assert len(expected) >= 5
+    found = [{name: row[name] for name in SHOWN} for row in rows(read(tmp_path, file))]
+    assert found == expected
 
 
 @pytest.mark.parametrize(("magic", "unit"), [(LE_US, 1000), (BE_US, 1000), (LE_NS, 1), (BE_NS, 1)])
